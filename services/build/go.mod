@@ -1,0 +1,3 @@
+module fairlead.dev/services/build
+
+go 1.26.0

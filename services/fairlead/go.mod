@@ -1,0 +1,3 @@
+module fairlead.dev/services/fairlead
+
+go 1.26.0

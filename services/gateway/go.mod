@@ -1,0 +1,3 @@
+module fairlead.dev/services/gateway
+
+go 1.26.0
