@@ -1,0 +1,163 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bufbuild/protocompile"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"fairlead.dev/services/tools/protoname"
+)
+
+const (
+	thirdParty     = "third_party"
+	kindOption     = "fairlead.meta.v1.kind"
+	objectMeta     = "fairlead.meta.v1.ObjectMeta"
+	scopeCluster   = "SCOPE_CLUSTER"
+	metadataField  = "metadata"
+	statusField    = "status"
+	defaultColumn  = "string"
+	metadataNumber = 1
+)
+
+// kind is one message that is marked as a kind. The exported fields are those of the option in its JSON form.
+type kind struct {
+	Group      string
+	Version    string
+	Kind       string
+	Plural     string
+	Singular   string
+	ShortNames []string
+	Categories []string
+	Scope      string
+	Columns    []column
+
+	message protoreflect.Name
+	pkg     protoreflect.FullName
+	// file is the proto file that holds the message.
+	file string
+	// hasStatus tells whether the message has a status field.
+	hasStatus bool
+}
+
+// column is one column of the kind's table.
+type column struct {
+	Name     string
+	Type     string
+	JSONPath string `json:"jsonPath"`
+	Priority int32
+}
+
+// namespaced tells whether objects of the kind live in a namespace.
+func (k kind) namespaced() bool { return k.Scope != scopeCluster }
+
+// servicePath is the proto file that kindgen writes for the kind.
+func (k kind) servicePath() string {
+	return path.Join(path.Dir(k.file), protoname.Snake(string(k.message))+"_service.proto")
+}
+
+// loadKinds compiles proto files and returns the kinds in them, sorted by group, version and name.
+func loadKinds(ctx context.Context, dir string, files []string) ([]kind, error) {
+	compiler := protocompile.Compiler{
+		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
+			ImportPaths: []string{dir, filepath.Join(dir, thirdParty)},
+		}),
+	}
+	compiled, err := compiler.Compile(ctx, files...)
+	if err != nil {
+		return nil, fmt.Errorf("compiling: %w", err)
+	}
+	var kinds []kind
+	for _, file := range compiled {
+		messages := file.Messages()
+		for i := range messages.Len() {
+			k, marked, err := kindOf(messages.Get(i))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", messages.Get(i).FullName(), err)
+			}
+			if marked {
+				kinds = append(kinds, k)
+			}
+		}
+	}
+	slices.SortFunc(kinds, func(a, b kind) int {
+		return cmp.Or(
+			strings.Compare(a.Group, b.Group), strings.Compare(a.Version, b.Version), strings.Compare(a.Kind, b.Kind))
+	})
+	return kinds, checkUnique(kinds)
+}
+
+// kindOf reads a message's kind option. The second result tells whether there is one.
+func kindOf(message protoreflect.MessageDescriptor) (kind, bool, error) {
+	option, marked := messageOption(message, kindOption)
+	if !marked {
+		return kind{}, false, nil
+	}
+	encoded, err := protojson.Marshal(option.Interface())
+	if err != nil {
+		return kind{}, false, fmt.Errorf("reading the kind option: %w", err)
+	}
+	var k kind
+	if err := json.Unmarshal(encoded, &k); err != nil {
+		return kind{}, false, fmt.Errorf("reading the kind option: %w", err)
+	}
+	k.message, k.pkg, k.file = message.Name(), message.ParentFile().Package(), message.ParentFile().Path()
+	k.Kind = cmp.Or(k.Kind, string(message.Name()))
+	k.Singular = cmp.Or(k.Singular, strings.ToLower(k.Kind))
+	for i := range k.Columns {
+		k.Columns[i].Type = cmp.Or(k.Columns[i].Type, defaultColumn)
+	}
+	k.hasStatus = message.Fields().ByName(statusField) != nil
+	if k.Group == "" || k.Version == "" || k.Plural == "" {
+		return kind{}, false, errors.New("the kind option needs group, version and plural")
+	}
+	metadata := message.Fields().ByName(metadataField)
+	if metadata == nil || metadata.Number() != metadataNumber || metadata.Message() == nil ||
+		metadata.Message().FullName() != objectMeta {
+		return kind{}, false, fmt.Errorf("a kind needs the field `%s %s = %d`", objectMeta, metadataField, metadataNumber)
+	}
+	return k, true, nil
+}
+
+// messageOption returns the value of a message-typed option of a message.
+func messageOption(message protoreflect.MessageDescriptor, name protoreflect.FullName) (protoreflect.Message, bool) {
+	var found protoreflect.Message
+	message.Options().ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if fd.FullName() == name {
+			found = value.Message()
+		}
+		return found == nil
+	})
+	return found, found != nil
+}
+
+// checkUnique reports kinds that share a name or a path.
+func checkUnique(kinds []kind) error {
+	var faults []error
+	owners := map[string]protoreflect.FullName{}
+	for _, k := range kinds {
+		full := k.pkg.Append(k.message)
+		for _, key := range []string{
+			fmt.Sprintf("kind %s in %s/%s", k.Kind, k.Group, k.Version),
+			fmt.Sprintf("plural %s in %s/%s", k.Plural, k.Group, k.Version),
+		} {
+			if other, taken := owners[key]; taken {
+				faults = append(faults, fmt.Errorf("%s and %s are both %s", other, full, key))
+			}
+			owners[key] = full
+		}
+	}
+	return errors.Join(faults...)
+}
