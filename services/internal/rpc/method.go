@@ -1,0 +1,202 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"strings"
+	"sync"
+
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/gen/go/kinds"
+)
+
+// ContentTypeApply is the content type of patches that create what does not exist.
+const ContentTypeApply = "application/apply-patch+yaml"
+
+// openServices need neither a token nor a right.
+func openServices() []string {
+	return []string{
+		healthv1.Health_ServiceDesc.ServiceName,
+		reflectionv1.ServerReflection_ServiceDesc.ServiceName,
+		reflectionv1alpha.ServerReflection_ServiceDesc.ServiceName,
+	}
+}
+
+// kindVerbs are the rights that the methods of a kind's service need.
+func kindVerbs() map[string]Attributes {
+	return map[string]Attributes{
+		"Create":           {Verb: "create"},
+		"Get":              {Verb: "get"},
+		"List":             {Verb: "list"},
+		"Update":           {Verb: "update"},
+		"UpdateStatus":     {Verb: "update", Subresource: "status"},
+		"Patch":            {Verb: "patch"},
+		"Delete":           {Verb: "delete"},
+		"DeleteCollection": {Verb: "deletecollection"},
+		"Watch":            {Verb: "watch"},
+	}
+}
+
+// method is what is known of an RPC before a request comes.
+type method struct {
+	// open methods need no caller.
+	open bool
+	// authenticated methods are for every caller.
+	authenticated bool
+	// known tells that right says which right the method needs.
+	known bool
+	// right lacks what only the request tells.
+	right Attributes
+	// kind tells that the method is one of a kind's service.
+	kind bool
+	// namespaced tells that the kind's objects are in namespaces.
+	namespaced bool
+	// request is the type of the request.
+	request protoreflect.MessageDescriptor
+}
+
+// methods finds out what is known of each method, once. Only registered methods reach it, so that it stays small.
+type methods struct{ known sync.Map }
+
+func (m *methods) lookup(fullMethod string) method {
+	if v, ok := m.known.Load(fullMethod); ok {
+		return v.(method) //nolint:forcetypeassert // only methods are stored
+	}
+	found := describe(fullMethod)
+	m.known.Store(fullMethod, found)
+	return found
+}
+
+// describe reads a method's descriptor. What it does not understand stays closed.
+func describe(fullMethod string) method {
+	service, name, ok := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	if !ok {
+		return method{}
+	}
+	for _, open := range openServices() {
+		if service == open {
+			return method{open: true}
+		}
+	}
+	desc, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+	if err != nil {
+		return method{}
+	}
+	sd, ok := desc.(protoreflect.ServiceDescriptor)
+	if !ok || sd.Methods().ByName(protoreflect.Name(name)) == nil {
+		return method{}
+	}
+	md := sd.Methods().ByName(protoreflect.Name(name))
+	if kind, ok := kinds.ByService(sd.FullName()); ok {
+		return ofKind(kind, md)
+	}
+	return ofAccess(md)
+}
+
+func ofKind(k kinds.Kind, md protoreflect.MethodDescriptor) method {
+	right, ok := kindVerbs()[string(md.Name())]
+	if !ok {
+		return method{}
+	}
+	right.Group, right.Resource = k.Group, k.Plural
+	return method{known: true, right: right, kind: true, namespaced: k.Namespaced, request: md.Input()}
+}
+
+func ofAccess(md protoreflect.MethodDescriptor) method {
+	access, ok := proto.GetExtension(md.Options(), metav1.E_Access).(*metav1.Access)
+	if !ok || access == nil {
+		return method{}
+	}
+	if access.GetAuthenticated() {
+		return method{authenticated: true, request: md.Input()}
+	}
+	if access.GetVerb() == "" || access.GetResource() == "" {
+		return method{}
+	}
+	resource, subresource, _ := strings.Cut(access.GetResource(), "/")
+	return method{
+		known:   true,
+		right:   Attributes{Verb: access.GetVerb(), Group: access.GetGroup(), Resource: resource, Subresource: subresource},
+		request: md.Input(),
+	}
+}
+
+// readsRequest tells whether the right depends on what the request says.
+func (m method) readsRequest() bool {
+	return m.known && (m.kind || stringField(m.request, "namespace") != nil || stringField(m.request, "name") != nil)
+}
+
+// attributes returns the right that a request needs; false when the method does not say.
+func (m method) attributes(msg proto.Message) (Attributes, bool) {
+	if !m.known {
+		return Attributes{}, false
+	}
+	a := m.right
+	if !m.readsRequest() {
+		return a, true
+	}
+	if msg == nil {
+		return Attributes{}, false
+	}
+	r := msg.ProtoReflect()
+	a.Namespace, a.Name = stringOf(r, "namespace"), stringOf(r, "name")
+	if !m.kind {
+		return a, true
+	}
+	if patch, ok := msg.(*metav1.PatchRequest); ok {
+		a.Subresource = patch.GetSubresource()
+	}
+	meta := objectMeta(r)
+	if a.Namespace == "" {
+		a.Namespace = meta.GetNamespace()
+	}
+	if a.Name == "" && a.Verb != "create" {
+		a.Name = meta.GetName()
+	}
+	if !m.namespaced {
+		a.Namespace = ""
+	}
+	return a, true
+}
+
+// mayCreate tells whether the request creates its object where there is none.
+func (m method) mayCreate(msg proto.Message) bool {
+	patch, ok := msg.(*metav1.PatchRequest)
+	return ok && m.kind && patch.GetContentType() == ContentTypeApply
+}
+
+// objectMeta returns the metadata of the object that a request of a kind's service holds, nil where it holds none.
+func objectMeta(request protoreflect.Message) *metav1.ObjectMeta {
+	field := request.Descriptor().Fields().ByName("object")
+	if field == nil || field.Message() == nil || !request.Has(field) {
+		return nil
+	}
+	object, ok := request.Get(field).Message().Interface().(interface{ GetMetadata() *metav1.ObjectMeta })
+	if !ok {
+		return nil
+	}
+	return object.GetMetadata()
+}
+
+func stringField(d protoreflect.MessageDescriptor, name protoreflect.Name) protoreflect.FieldDescriptor {
+	field := d.Fields().ByName(name)
+	if field == nil || field.Kind() != protoreflect.StringKind || field.Cardinality() == protoreflect.Repeated {
+		return nil
+	}
+	return field
+}
+
+func stringOf(m protoreflect.Message, name protoreflect.Name) string {
+	if field := stringField(m.Descriptor(), name); field != nil {
+		return m.Get(field).String()
+	}
+	return ""
+}
