@@ -1,0 +1,163 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package codec
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+)
+
+// form is how one value looks in JSON, where that does not follow from its proto kind.
+type form int
+
+const (
+	formPlain form = iota
+	formMessage
+	formQuantity
+	formDuration
+	formTime
+	formRaw
+	formIntOrString
+)
+
+// field is one name in the JSON object of a message.
+type field struct {
+	fd   protoreflect.FieldDescriptor
+	name string
+	// via are the inline messages that lead from the object's message to the one that has the field, outermost first.
+	via []protoreflect.FieldDescriptor
+	// form is that of the value, of a list's items or of a map's values.
+	form form
+	// always is set for a scalar that is written even when it is zero.
+	always bool
+}
+
+// table is what there is to know about the JSON object of a message.
+type table struct {
+	// fields are in the order of declaration.
+	fields []*field
+	// index finds a field by its JSON name.
+	index map[string]int
+	// apiVersion and kind are empty unless the message is a kind.
+	apiVersion, kind string
+	options          *metav1.Kind
+}
+
+// tables caches the table of each descriptor. It is a cache of pure functions of immutable descriptors, so that being
+// shared by the whole process has no effect but speed.
+var tables sync.Map // protoreflect.MessageDescriptor → *table
+
+func tableOf(md protoreflect.MessageDescriptor) *table {
+	if t, ok := tables.Load(md); ok {
+		return t.(*table) //nolint:forcetypeassert // only tables are stored
+	}
+	t := &table{index: map[string]int{}}
+	t.add(md, nil)
+	if k := kindOf(md); k != nil {
+		t.setKind(k, md, "")
+	} else if item := listItem(md); item != nil {
+		t.setKind(kindOf(item), item, "List")
+	}
+	got, _ := tables.LoadOrStore(md, t)
+	return got.(*table) //nolint:forcetypeassert // only tables are stored
+}
+
+// kindOf returns the kind option of a message, or nil.
+func kindOf(md protoreflect.MessageDescriptor) *metav1.Kind {
+	k, _ := proto.GetExtension(md.Options(), metav1.E_Kind).(*metav1.Kind)
+	return k
+}
+
+// listItem returns the kind's message that a list response holds, which looks like a Kubernetes list: metadata and items
+// of a kind. Otherwise it returns nil.
+func listItem(md protoreflect.MessageDescriptor) protoreflect.MessageDescriptor {
+	metadata, items := md.Fields().ByName("metadata"), md.Fields().ByName("items")
+	if md.Fields().Len() != 2 || metadata == nil || items == nil || !items.IsList() || items.Message() == nil {
+		return nil
+	}
+	if metadata.Message() == nil || metadata.Message().FullName() != "fairlead.meta.v1.ListMeta" || kindOf(items.Message()) == nil {
+		return nil
+	}
+	return items.Message()
+}
+
+func (t *table) setKind(k *metav1.Kind, md protoreflect.MessageDescriptor, suffix string) {
+	t.options = k
+	t.apiVersion, t.kind = k.GetVersion(), k.GetKind()
+	if g := k.GetGroup(); g != "" {
+		t.apiVersion = g + "/" + t.apiVersion
+	}
+	if t.kind == "" {
+		t.kind = string(md.Name())
+	}
+	t.kind += suffix
+}
+
+// add puts the fields of md, and of the messages inline in it, into the table. A name that is there already stays, as
+// the outer field hides the inner one in Go's JSON too.
+func (t *table) add(md protoreflect.MessageDescriptor, via []protoreflect.FieldDescriptor) {
+	fds := md.Fields()
+	for i := range fds.Len() {
+		fd := fds.Get(i)
+		if isInline(fd) {
+			t.add(fd.Message(), append(via[:len(via):len(via)], fd))
+			continue
+		}
+		name := fd.JSONName()
+		if _, ok := t.index[name]; ok {
+			continue
+		}
+		t.index[name] = len(t.fields)
+		t.fields = append(t.fields, &field{fd: fd, name: name, via: via, form: formOf(fd), always: isAlways(fd)})
+	}
+}
+
+func isInline(fd protoreflect.FieldDescriptor) bool {
+	inline, _ := proto.GetExtension(fd.Options(), metav1.E_Inline).(bool)
+	return inline && fd.Message() != nil && !fd.IsList() && !fd.IsMap()
+}
+
+func isAlways(fd protoreflect.FieldDescriptor) bool {
+	always, _ := proto.GetExtension(fd.Options(), metav1.E_Always).(bool)
+	return always && fd.Message() == nil && !fd.IsList()
+}
+
+func formOf(fd protoreflect.FieldDescriptor) form {
+	value := fd
+	if fd.IsMap() {
+		value = fd.MapValue()
+	}
+	if md := value.Message(); md != nil {
+		return messageForm(md)
+	}
+	if value.Kind() != protoreflect.StringKind {
+		return formPlain
+	}
+	format, _ := proto.GetExtension(fd.Options(), metav1.E_Format).(metav1.Format)
+	switch format {
+	case metav1.Format_FORMAT_QUANTITY, metav1.Format_FORMAT_QUANTITY_MAP:
+		return formQuantity
+	case metav1.Format_FORMAT_DURATION:
+		return formDuration
+	default:
+		return formPlain
+	}
+}
+
+func messageForm(md protoreflect.MessageDescriptor) form {
+	switch md.FullName() {
+	case "google.protobuf.Timestamp":
+		return formTime
+	case "fairlead.meta.v1.RawJSON":
+		return formRaw
+	case "fairlead.meta.v1.IntOrString":
+		return formIntOrString
+	default:
+		return formMessage
+	}
+}
