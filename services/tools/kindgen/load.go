@@ -34,15 +34,15 @@ const (
 
 // kind is one message that is marked as a kind. The exported fields are those of the option in its JSON form.
 type kind struct {
-	Group      string
-	Version    string
-	Kind       string
-	Plural     string
-	Singular   string
-	ShortNames []string
-	Categories []string
-	Scope      string
-	Columns    []column
+	Group      string   `json:"group"`
+	Version    string   `json:"version"`
+	Kind       string   `json:"kind"`
+	Plural     string   `json:"plural"`
+	Singular   string   `json:"singular"`
+	ShortNames []string `json:"shortNames"`
+	Categories []string `json:"categories"`
+	Scope      string   `json:"scope"`
+	Columns    []column `json:"columns"`
 
 	message protoreflect.Name
 	pkg     protoreflect.FullName
@@ -54,10 +54,10 @@ type kind struct {
 
 // column is one column of the kind's table.
 type column struct {
-	Name     string
-	Type     string
+	Name     string `json:"name"`
+	Type     string `json:"type"`
 	JSONPath string `json:"jsonPath"`
-	Priority int32
+	Priority int32  `json:"priority"`
 }
 
 // namespaced tells whether objects of the kind live in a namespace.

@@ -40,6 +40,16 @@ type field struct {
 	always bool
 }
 
+// protoString is the proto type of strings, and of what Kubernetes writes as one.
+const protoString = "string"
+
+// Values of the format option.
+const (
+	formatQuantity    = "FORMAT_QUANTITY"
+	formatQuantityMap = "FORMAT_QUANTITY_MAP"
+	formatDuration    = "FORMAT_DURATION"
+)
+
 // inlineFactor spreads the numbers of an inlined struct's fields: parent*inlineFactor + child.
 const inlineFactor = 100
 
@@ -52,11 +62,11 @@ const (
 // known maps the Go types that are not structs of the package itself to their proto types.
 var known = map[string]struct{ kind, format string }{
 	"k8s.io/apimachinery/pkg/apis/meta/v1.Time":           {kind: "google.protobuf.Timestamp"},
-	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration":       {kind: "string", format: "FORMAT_DURATION"},
+	"k8s.io/apimachinery/pkg/apis/meta/v1.Duration":       {kind: protoString, format: formatDuration},
 	"k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta":     {kind: "fairlead.meta.v1.ObjectMeta"},
 	"k8s.io/apimachinery/pkg/apis/meta/v1.OwnerReference": {kind: "fairlead.meta.v1.OwnerReference"},
 	"k8s.io/apimachinery/pkg/apis/meta/v1.LabelSelector":  {kind: "fairlead.meta.v1.LabelSelector"},
-	"k8s.io/apimachinery/pkg/api/resource.Quantity":       {kind: "string", format: "FORMAT_QUANTITY"},
+	"k8s.io/apimachinery/pkg/api/resource.Quantity":       {kind: protoString, format: formatQuantity},
 	"k8s.io/apimachinery/pkg/util/intstr.IntOrString":     {kind: "fairlead.meta.v1.IntOrString"},
 }
 
@@ -103,10 +113,9 @@ func (c *collector) visit(t reflect.Type) error {
 // fields returns the fields of a struct, those of inlined structs among them.
 func (c *collector) fields(t reflect.Type) ([]field, error) {
 	var fields []field
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		jsonName, jsonOptions, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if jsonName == "-" || !f.IsExported() {
+		if jsonName == "-" || !f.IsExported() && !f.Anonymous {
 			continue
 		}
 		number, err := tagNumber(f)
@@ -201,8 +210,8 @@ func (c *collector) setMap(f *field, t reflect.Type) error {
 	f.kind = "map<string, " + value.kind + ">"
 	switch value.format {
 	case "":
-	case "FORMAT_QUANTITY":
-		f.format = "FORMAT_QUANTITY_MAP"
+	case formatQuantity:
+		f.format = formatQuantityMap
 	default:
 		return fmt.Errorf("no proto type for %s", t)
 	}
@@ -223,7 +232,7 @@ func (c *collector) setStruct(f *field, t reflect.Type) error {
 
 // scalars maps kinds of Go types to proto types. Named string types, which Kubernetes uses for enums, are strings.
 var scalars = map[reflect.Kind]string{
-	reflect.String:  "string",
+	reflect.String:  protoString,
 	reflect.Bool:    "bool",
 	reflect.Int32:   "int32",
 	reflect.Int64:   "int64",
@@ -237,7 +246,7 @@ func isPlainScalar(t reflect.Type) bool {
 
 func isScalar(kind string) bool {
 	switch kind {
-	case "string", "bool", "int32", "int64", "double", "bytes":
+	case protoString, "bool", "int32", "int64", "double", "bytes":
 		return true
 	}
 	return false

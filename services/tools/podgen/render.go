@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"fairlead.dev/services/tools/protoname"
@@ -50,7 +51,7 @@ func renderReserved(b *bytes.Buffer, gone []field) {
 	}
 	numbers, names := make([]string, 0, len(gone)), make([]string, 0, len(gone))
 	for _, f := range gone {
-		numbers = append(numbers, fmt.Sprint(f.number))
+		numbers = append(numbers, strconv.Itoa(f.number))
 		names = append(names, fmt.Sprintf("%q", f.name))
 	}
 	fmt.Fprintf(b, "  reserved %s;\n  reserved %s;\n", strings.Join(numbers, ", "), strings.Join(names, ", "))
@@ -76,11 +77,11 @@ func renderField(b *bytes.Buffer, m message, f field) {
 // formatNote tells readers what a string holds.
 func formatNote(format string) string {
 	switch format {
-	case "FORMAT_QUANTITY":
+	case formatQuantity:
 		return "; a quantity such as `500m` or `1Gi`"
-	case "FORMAT_QUANTITY_MAP":
+	case formatQuantityMap:
 		return "; quantities such as `500m` or `1Gi` by resource"
-	case "FORMAT_DURATION":
+	case formatDuration:
 		return "; a duration such as `10m0s`"
 	default:
 		return ""
