@@ -1,0 +1,218 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	apidiscovery "k8s.io/api/apidiscovery/v2"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
+
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
+)
+
+// aggregatedV2 is the media type of discovery in one document.
+const aggregatedV2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+// discovery lists our groups beside the cluster's own.
+type discovery struct {
+	kinds   []kinds.Kind
+	cluster *passThrough
+}
+
+func (d *discovery) groupVersions() map[string][]string {
+	out := map[string][]string{}
+	for _, k := range d.kinds {
+		if !slices.Contains(out[k.Group], k.Version) {
+			out[k.Group] = append(out[k.Group], k.Version)
+		}
+	}
+	return out
+}
+
+func (d *discovery) groups() []string {
+	var out []string
+	for g := range d.groupVersions() {
+		out = append(out, g)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// handles tells whether a path is one of discovery that we answer.
+func (d *discovery) handles(path string) bool {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case path == "/version":
+		return true
+	case path == "/api", path == "/api/":
+		return d.cluster.proxy == nil
+	case parts[0] != "apis" || len(parts) > 3:
+		return false
+	case len(parts) == 1:
+		return true
+	}
+	versions, ok := d.groupVersions()[parts[1]]
+	return ok && (len(parts) == 2 || slices.Contains(versions, parts[2]))
+}
+
+func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %s; use GET", r.Method, r.URL.Path))
+		return
+	}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case r.URL.Path == "/version":
+		d.version(w, r)
+	case parts[0] == "api":
+		writeJSON(w, http.StatusOK, &kmetav1.APIVersions{TypeMeta: kmetav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{}})
+	case len(parts) == 1 && wantsAggregated(r):
+		d.aggregated(w, r)
+	case len(parts) == 1:
+		d.groupList(w, r)
+	case len(parts) == 2:
+		writeJSON(w, http.StatusOK, d.group(parts[1]))
+	default:
+		writeJSON(w, http.StatusOK, d.resourceList(parts[1], parts[2]))
+	}
+}
+
+func wantsAggregated(r *http.Request) bool {
+	accept := strings.ReplaceAll(r.Header.Get("Accept"), " ", "")
+	return strings.Contains(accept, "as=APIGroupDiscoveryList") && strings.Contains(accept, "v=v2")
+}
+
+// version answers with the cluster's version, since clients take features from it.
+func (d *discovery) version(w http.ResponseWriter, r *http.Request) {
+	info := version.Info{Major: "1", Minor: "34", GitVersion: "v1.34.0"}
+	if _, _, err := d.cluster.getJSON(r.Context(), "/version", mimeJSON, &info); err != nil {
+		writeError(w, apierror.From(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, info)
+}
+
+func (d *discovery) group(name string) kmetav1.APIGroup {
+	g := kmetav1.APIGroup{TypeMeta: kmetav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: name}
+	for _, v := range d.groupVersions()[name] {
+		g.Versions = append(g.Versions, kmetav1.GroupVersionForDiscovery{GroupVersion: name + "/" + v, Version: v})
+	}
+	g.PreferredVersion = g.Versions[0]
+	return g
+}
+
+// groupList merges our groups into the cluster's list; groups of the cluster that are ours by name are dropped.
+func (d *discovery) groupList(w http.ResponseWriter, r *http.Request) {
+	list := kmetav1.APIGroupList{}
+	if _, _, err := d.cluster.getJSON(r.Context(), "/apis", mimeJSON, &list); err != nil {
+		writeError(w, apierror.From(err))
+		return
+	}
+	list.TypeMeta = kmetav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}
+	ours := d.groups()
+	list.Groups = slices.DeleteFunc(list.Groups, func(g kmetav1.APIGroup) bool { return slices.Contains(ours, g.Name) })
+	for _, name := range ours {
+		g := d.group(name)
+		g.TypeMeta = kmetav1.TypeMeta{}
+		list.Groups = append(list.Groups, g)
+	}
+	writeJSON(w, http.StatusOK, list)
+}
+
+func (d *discovery) verbs() kmetav1.Verbs {
+	return kmetav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+}
+
+func (d *discovery) resourceList(group, ver string) kmetav1.APIResourceList {
+	list := kmetav1.APIResourceList{TypeMeta: kmetav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: group + "/" + ver}
+	for _, k := range d.kinds {
+		if k.Group != group || k.Version != ver {
+			continue
+		}
+		list.APIResources = append(list.APIResources, kmetav1.APIResource{
+			Name: k.Plural, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.Kind,
+			Verbs: d.verbs(), ShortNames: k.ShortNames, Categories: k.Categories,
+		})
+		if k.HasStatus {
+			list.APIResources = append(list.APIResources, kmetav1.APIResource{
+				Name: k.Plural + "/status", Namespaced: k.Namespaced, Kind: k.Kind, Verbs: kmetav1.Verbs{"get", "patch", "update"},
+			})
+		}
+	}
+	return list
+}
+
+// aggregated merges our groups into the cluster's list of everything.
+func (d *discovery) aggregated(w http.ResponseWriter, r *http.Request) {
+	list := struct {
+		kmetav1.TypeMeta `json:",inline"`
+		kmetav1.ListMeta `json:"metadata"`
+
+		Items []json.RawMessage `json:"items"`
+	}{}
+	found, header, err := d.cluster.getJSON(r.Context(), "/apis", aggregatedV2, &list)
+	if err != nil {
+		writeError(w, apierror.From(err))
+		return
+	}
+	if found && !strings.Contains(header.Get("Content-Type"), "as=APIGroupDiscoveryList") {
+		d.groupList(w, r) // the cluster is too old for it: clients then go group by group
+		return
+	}
+	list.TypeMeta = kmetav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
+	ours := d.groups()
+	list.Items = slices.DeleteFunc(list.Items, func(raw json.RawMessage) bool {
+		var g kmetav1.PartialObjectMetadata
+		return json.Unmarshal(raw, &g) != nil || slices.Contains(ours, g.Name)
+	})
+	for _, name := range ours {
+		raw, err := json.Marshal(d.groupDiscovery(name))
+		if err != nil {
+			writeError(w, apierror.Internal(err))
+			return
+		}
+		list.Items = append(list.Items, raw)
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		writeError(w, apierror.Internal(err))
+		return
+	}
+	w.Header().Set("Content-Type", aggregatedV2)
+	w.Header().Set("Vary", "Accept")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(data)
+}
+
+func (d *discovery) groupDiscovery(name string) apidiscovery.APIGroupDiscovery {
+	g := apidiscovery.APIGroupDiscovery{ObjectMeta: kmetav1.ObjectMeta{Name: name}}
+	for _, v := range d.groupVersions()[name] {
+		gv := apidiscovery.APIVersionDiscovery{Version: v, Freshness: apidiscovery.DiscoveryFreshnessCurrent}
+		for _, k := range d.kinds {
+			if k.Group != name || k.Version != v {
+				continue
+			}
+			kind := &kmetav1.GroupVersionKind{Group: k.Group, Version: k.Version, Kind: k.Kind}
+			res := apidiscovery.APIResourceDiscovery{
+				Resource: k.Plural, ResponseKind: kind, Scope: apidiscovery.ScopeCluster, SingularResource: k.Singular,
+				Verbs: d.verbs(), ShortNames: k.ShortNames, Categories: k.Categories,
+			}
+			if k.Namespaced {
+				res.Scope = apidiscovery.ScopeNamespace
+			}
+			if k.HasStatus {
+				res.Subresources = []apidiscovery.APISubresourceDiscovery{{Subresource: "status", ResponseKind: kind, Verbs: []string{"get", "patch", "update"}}}
+			}
+			gv.Resources = append(gv.Resources, res)
+		}
+		g.Versions = append(g.Versions, gv)
+	}
+	return g
+}

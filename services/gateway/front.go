@@ -1,0 +1,243 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+const headerRequestID = "X-Request-Id"
+
+// front sorts requests by who answers them.
+type front struct {
+	cfg       Config
+	deps      Deps
+	resources *resources
+	cluster   *passThrough
+	discovery *discovery
+	openapi   *openAPI
+	apply     *applier
+	identity  *identities
+	requests  *prometheus.CounterVec
+	latency   *prometheus.HistogramVec
+}
+
+func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
+	res, err := newResources(ctx, deps)
+	if err != nil {
+		return nil, err
+	}
+	ids := newIdentities(deps.Conn, cfg.IdentityTTL)
+	cluster, err := newPassThrough(deps, ids)
+	if err != nil {
+		return nil, err
+	}
+	f := &front{
+		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids,
+		discovery: &discovery{kinds: deps.Kinds, cluster: cluster},
+		openapi:   &openAPI{kinds: deps.Kinds, cluster: cluster},
+		apply:     newApplier(deps, cluster),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_gateway_requests_total", Help: "Requests answered, by route, method and HTTP code.",
+		}, []string{"route", "method", "code"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fairlead_gateway_request_seconds", Help: "Time to answer, watches and upgrades left out, in seconds.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"route", "method"}),
+	}
+	for _, c := range []prometheus.Collector{f.requests, f.latency} {
+		if err := deps.Metrics.Register(c); err != nil {
+			return nil, fmt.Errorf("gateway: metrics: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// ServeHTTP gives each request an id, counts and logs it, and answers panics.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	id := r.Header.Get(headerRequestID)
+	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		id = uuid.NewString()
+	}
+	r.Header.Set(headerRequestID, id)
+	w.Header().Set(headerRequestID, id)
+	rec := &recorder{ResponseWriter: w}
+	route := "unknown"
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			f.deps.Log.ErrorContext(r.Context(), "panic in a request", "panic", p, "request_id", id, "stack", string(debug.Stack()))
+			if rec.code == 0 {
+				writeError(rec, apierror.Internal(fmt.Errorf("panic: %v", p)))
+			}
+		}
+		took := time.Since(start)
+		f.requests.WithLabelValues(route, method(r), strconv.Itoa(rec.code)).Inc()
+		if !rec.long {
+			f.latency.WithLabelValues(route, method(r)).Observe(took.Seconds())
+		}
+		f.deps.Log.DebugContext(r.Context(), "request", "request_id", id, "route", route, "method", r.Method, "path", r.URL.Path, "code", rec.code, "took", took)
+	}()
+	route = f.serve(rec, r)
+}
+
+// method keeps made-up methods from becoming metric labels.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
+// serve answers and returns the name of the route.
+func (f *front) serve(w *recorder, r *http.Request) string {
+	path := r.URL.Path
+	switch path {
+	case "/livez", "/healthz":
+		writeText(w, http.StatusOK, "ok")
+		return "health"
+	case "/readyz":
+		f.ready(w, r)
+		return "health"
+	}
+	if strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.Contains(path, "//") || strings.HasSuffix(path, "/..") {
+		writeError(w, apierror.BadRequest("the path %q is not in its shortest form; leave out empty, . and .. segments", path))
+		return "bad"
+	}
+	id, err := f.identity.of(r)
+	if err != nil {
+		f.fail(w, r, err)
+		return "unauthenticated"
+	}
+	r = r.WithContext(withCaller(r.Context(), id))
+	ours := f.resources.parse(path)
+	if ours == nil && !w.isUpgrade(r) {
+		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
+	}
+	switch {
+	case ours != nil:
+		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
+		f.resources.serve(w, r, ours)
+		return "resource"
+	case path == "/apply":
+		f.apply.ServeHTTP(w, r)
+		return "apply"
+	case f.discovery.handles(path):
+		f.discovery.ServeHTTP(w, r)
+		return "discovery"
+	case f.openapi.handles(path):
+		f.openapi.ServeHTTP(w, r)
+		return "openapi"
+	case f.resources.owns(path):
+		writeError(w, apierror.New(apierror.ReasonNotFound, "%s serves nothing at %s; GET /apis lists what there is", r.Host, path))
+		return "unknown"
+	default:
+		f.cluster.ServeHTTP(w, r)
+		return "cluster"
+	}
+}
+
+func (f *front) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	if f.deps.Ready != nil {
+		if err := f.deps.Ready(ctx); err != nil {
+			writeText(w, http.StatusServiceUnavailable, "not ready: "+apierror.From(err).Message)
+			return
+		}
+	}
+	writeText(w, http.StatusOK, "ok")
+}
+
+func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
+	logInternal(r.Context(), f.deps.Log, r.Header.Get(headerRequestID), err)
+	writeError(w, apierror.From(err))
+}
+
+// logInternal logs what users are not told.
+func logInternal(ctx context.Context, log *slog.Logger, requestID string, err error) {
+	if e := apierror.From(err); e.Reason == apierror.ReasonInternalError {
+		log.ErrorContext(ctx, "request failed", "request_id", requestID, "error", errors.Unwrap(e))
+	}
+}
+
+// writeError answers with a Kubernetes Status.
+func writeError(w http.ResponseWriter, e *apierror.Error) {
+	if e.Reason == apierror.ReasonUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fairlead"`)
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	writeJSON(w, e.HTTPCode(), e.Kubernetes())
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer could not be encoded", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(data, '\n'))
+}
+
+func writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text))
+}
+
+// recorder remembers the code of an answer, and lets streams and upgrades through.
+type recorder struct {
+	http.ResponseWriter
+	code int
+	long bool
+}
+
+func (w *recorder) WriteHeader(code int) {
+	if w.code == 0 {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
+}
+
+// Unwrap lets http.ResponseController find flushing and hijacking.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush sends what is written.
+func (w *recorder) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+func (w *recorder) isUpgrade(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" {
+		w.long = true
+	}
+	return w.long
+}

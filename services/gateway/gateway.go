@@ -1,0 +1,137 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway is the front door for REST and YAML. It holds no business logic: requests for our kinds become gRPC
+// calls, answered through the generated handlers of grpc-gateway; all others go on to the cluster, as the caller.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"k8s.io/client-go/rest"
+
+	"fairlead.dev/gen/go/kinds"
+)
+
+// Config configures the gateway.
+type Config struct {
+	// MaxBodyBytes is the largest request body that is read; 3 MiB by default, as kube-apiserver has it.
+	MaxBodyBytes int64
+	// IdentityTTL is how long it is remembered whom a token stands for when requests go on to the cluster; a second by
+	// default. Revoked tokens are refused after that time.
+	IdentityTTL time.Duration
+	// ShutdownTimeout is how long requests may take to end at shutdown; 10 s by default.
+	ShutdownTimeout time.Duration
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{MaxBodyBytes: 3 << 20, IdentityTTL: time.Second, ShutdownTimeout: 10 * time.Second}
+}
+
+// Validate returns what is wrong with the configuration, and how to mend it.
+func (c Config) Validate() error {
+	switch {
+	case c.MaxBodyBytes < 1<<20:
+		return fmt.Errorf("gateway: MaxBodyBytes is %d; an object may have 1 MiB, so allow at least 1048576", c.MaxBodyBytes)
+	case c.IdentityTTL < 0 || c.IdentityTTL > time.Minute:
+		return fmt.Errorf("gateway: IdentityTTL is %s; choose between 0 and 1m", c.IdentityTTL)
+	case c.ShutdownTimeout <= 0:
+		return errors.New("gateway: ShutdownTimeout must be above 0")
+	}
+	return nil
+}
+
+// Deps is what the gateway works with.
+type Deps struct {
+	// Conn leads to the services, through the same interceptors as every other caller's.
+	Conn *grpc.ClientConn
+	// Kinds are the kinds that are served.
+	Kinds []kinds.Kind
+	// Cluster is how the Kubernetes behind is reached, with the right to impersonate; nil means there is none.
+	Cluster *rest.Config
+	// Ready tells whether requests can be served, or why not.
+	Ready func(ctx context.Context) error
+	// Log gets a line for each request at debug level, and what goes wrong.
+	Log *slog.Logger
+	// Metrics gets the gateway's metrics.
+	Metrics prometheus.Registerer
+}
+
+// Server is the gateway.
+type Server struct {
+	cfg     Config
+	deps    Deps
+	handler http.Handler
+}
+
+// New makes a gateway.
+func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	handler, err := newFront(ctx, cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{cfg: cfg, deps: deps, handler: handler}, nil
+}
+
+// Handler returns the front door itself.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Listener is an address at which the gateway answers.
+type Listener struct {
+	net.Listener
+	// TLS makes it HTTPS; nil means plain HTTP, for loopback only.
+	TLS *tls.Config
+}
+
+// Run answers at the listeners until ctx ends, and then lets requests end.
+func (s *Server) Run(ctx context.Context, listeners ...Listener) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		server := &http.Server{
+			Handler:           s.handler,
+			ReadHeaderTimeout: 10 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			TLSConfig:         l.TLS,
+			ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+			// Watches and the like end with ctx; they would hold a shutdown up otherwise.
+			BaseContext: func(net.Listener) context.Context { return gctx },
+		}
+		g.Go(func() error {
+			var err error
+			if l.TLS != nil {
+				err = server.ServeTLS(l.Listener, "", "")
+			} else {
+				err = server.Serve(l.Listener)
+			}
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			return fmt.Errorf("gateway: serve %s: %w", l.Addr(), err)
+		})
+		g.Go(func() error {
+			<-gctx.Done()
+			sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
+			defer cancel()
+			if err := server.Shutdown(sctx); err != nil {
+				_ = server.Close()
+			}
+			return nil
+		})
+	}
+	return g.Wait() //nolint:wrapcheck // wrapped above
+}

@@ -1,0 +1,209 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+// identityPrefix stands before our users' and groups' names in the cluster.
+const identityPrefix = "fairlead:"
+
+// websocketBearer is the prefix of the websocket subprotocol that carries a token, as browsers send it.
+const websocketBearer = "base64url.bearer.authorization.k8s.io."
+
+// passThrough hands requests on to the cluster in the caller's name.
+type passThrough struct {
+	target  *url.URL
+	proxy   *httputil.ReverseProxy
+	upgrade *httputil.ReverseProxy
+	client  *http.Client
+	ids     *identities
+}
+
+func newPassThrough(deps Deps, ids *identities) (*passThrough, error) {
+	p := &passThrough{ids: ids}
+	if deps.Cluster == nil {
+		return p, nil
+	}
+	target, _, err := rest.DefaultServerUrlFor(deps.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: address of the cluster: %w", err)
+	}
+	p.target = target
+	rt, err := rest.TransportFor(deps.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: transport to the cluster: %w", err)
+	}
+	p.client = &http.Client{Transport: rt, Timeout: 30 * time.Second}
+	p.proxy = p.newProxy(rt, deps.Log)
+	up, err := upgradeTransport(deps.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	p.upgrade = p.newProxy(up, deps.Log)
+	return p, nil
+}
+
+// upgradeTransport speaks HTTP/1.1 only, since exec and its like upgrade the connection.
+func upgradeTransport(cfg *rest.Config) (http.RoundTripper, error) {
+	tlsConfig, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: TLS to the cluster: %w", err)
+	}
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	tlsConfig.NextProtos = []string{"http/1.1"}
+	tc, err := cfg.TransportConfig()
+	if err != nil {
+		return nil, fmt.Errorf("gateway: transport to the cluster: %w", err)
+	}
+	rt, err := transport.HTTPWrappersForConfig(tc, &http.Transport{TLSClientConfig: tlsConfig, TLSHandshakeTimeout: 10 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: transport to the cluster: %w", err)
+	}
+	return rt, nil
+}
+
+func (p *passThrough) newProxy(rt http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport:     rt,
+		FlushInterval: -1, // watches and logs
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(p.target)
+			pr.Out.Host = p.target.Host
+			impersonate(pr.Out.Header, callerFrom(pr.In.Context()))
+		},
+		ModifyResponse: func(res *http.Response) error {
+			// The cluster must not send clients elsewhere.
+			if loc := res.Header.Get("Location"); loc != "" && res.StatusCode >= 300 && res.StatusCode < 400 {
+				if u, err := url.Parse(loc); err != nil || u.Host != "" && u.Host != p.target.Host {
+					return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect to another host")
+				}
+			}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() != nil {
+				return
+			}
+			log.WarnContext(r.Context(), "cluster did not answer", "request_id", r.Header.Get(headerRequestID), "error", err)
+			writeError(w, clusterAway())
+		},
+	}
+}
+
+func clusterAway() *apierror.Error {
+	return apierror.Unavailable(5*time.Second, "the Kubernetes behind does not answer; check it, and try again")
+}
+
+// impersonate replaces everything in the headers that says who calls by the caller's name in the cluster. It runs last,
+// so that a client cannot have a header of its own kept.
+func impersonate(h http.Header, c *caller) {
+	for name := range h {
+		canonical := http.CanonicalHeaderKey(name)
+		if strings.HasPrefix(canonical, "Impersonate-") || strings.HasPrefix(canonical, "X-Remote-") || canonical == "Authorization" || canonical == "Cookie" {
+			delete(h, name)
+		}
+	}
+	if protocols := h.Values("Sec-Websocket-Protocol"); len(protocols) > 0 {
+		var kept []string
+		for _, list := range protocols {
+			for one := range strings.SplitSeq(list, ",") {
+				if one = strings.TrimSpace(one); one != "" && !strings.HasPrefix(one, websocketBearer) {
+					kept = append(kept, one)
+				}
+			}
+		}
+		h.Del("Sec-Websocket-Protocol")
+		if len(kept) > 0 {
+			h.Set("Sec-Websocket-Protocol", strings.Join(kept, ", "))
+		}
+	}
+	h.Set("Impersonate-User", identityPrefix+c.user)
+	for _, g := range c.groups {
+		h.Add("Impersonate-Group", identityPrefix+g)
+	}
+}
+
+// ServeHTTP hands a request on.
+func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case p.proxy == nil:
+		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask", r.URL.Path))
+	case r.Header.Get("Upgrade") != "":
+		p.upgrade.ServeHTTP(w, r)
+	default:
+		if rec, ok := w.(*recorder); ok && (r.URL.Query().Has("watch") || r.URL.Query().Has("follow")) {
+			rec.long = true
+		}
+		p.proxy.ServeHTTP(w, r)
+	}
+}
+
+// do asks the cluster something as the caller of ctx. The body of the answer is at most limit bytes.
+func (p *passThrough) do(ctx context.Context, method, path string, header http.Header, body []byte) (int, http.Header, []byte, error) {
+	const limit = 64 << 20
+	if p.client == nil {
+		return 0, nil, nil, apierror.New(apierror.ReasonNotFound, "there is no Kubernetes behind")
+	}
+	u, err := p.target.Parse(path)
+	if err != nil {
+		return 0, nil, nil, apierror.BadRequest("%q is no path", path)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, nil, apierror.Internal(err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	impersonate(req.Header, callerFrom(ctx))
+	res, err := p.client.Do(req)
+	if err != nil {
+		return 0, nil, nil, clusterAway().Wrap(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	data, err := io.ReadAll(io.LimitReader(res.Body, limit))
+	if err != nil {
+		return 0, nil, nil, clusterAway().Wrap(err)
+	}
+	return res.StatusCode, res.Header, data, nil
+}
+
+// getJSON reads a JSON document of the cluster into v, if there is one.
+func (p *passThrough) getJSON(ctx context.Context, path, accept string, v any) (bool, http.Header, error) {
+	if p.client == nil {
+		return false, nil, nil
+	}
+	code, header, data, err := p.do(ctx, http.MethodGet, path, http.Header{"Accept": {accept}}, nil)
+	if err != nil {
+		return false, nil, err
+	}
+	if code != http.StatusOK {
+		return false, nil, nil
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, nil, apierror.Internal(fmt.Errorf("gateway: %s of the cluster: %w", path, err))
+	}
+	return true, header, nil
+}

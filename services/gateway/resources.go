@@ -1,0 +1,417 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
+	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
+	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
+	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/codec"
+)
+
+// Media types.
+const (
+	mimeJSON = "application/json"
+	mimeYAML = "application/yaml"
+	mimeText = "text/plain"
+)
+
+// patchTypes are the forms of patches that are understood.
+var patchTypes = []string{"application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"}
+
+// resources answers for our own kinds through grpc-gateway's generated handlers.
+type resources struct {
+	deps   Deps
+	mux    *runtime.ServeMux
+	groups map[string]bool
+	kinds  map[string]kinds.Kind
+}
+
+// target is what a path of ours names.
+type target struct {
+	// kind is nil for paths of ours that are no kind's, such as tokens.
+	kind                         *kinds.Kind
+	namespace, name, subresource string
+}
+
+// handlers registers the generated handlers of every service with HTTP bindings.
+func handlers() []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error {
+	return []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
+		authv1.RegisterClusterRoleBindingServiceHandler,
+		authv1.RegisterClusterRoleServiceHandler,
+		authv1.RegisterRoleBindingServiceHandler,
+		authv1.RegisterRoleServiceHandler,
+		authv1.RegisterTokenServiceHandler,
+		buildv1.RegisterBuildServiceHandler,
+		buildv1.RegisterLogServiceHandler,
+		eventingv1.RegisterBrokerServiceHandler,
+		eventingv1.RegisterTriggerServiceHandler,
+		servingv1.RegisterConfigurationServiceHandler,
+		servingv1.RegisterRevisionServiceHandler,
+		servingv1.RegisterRouteServiceHandler,
+		servingv1.RegisterServiceServiceHandler,
+	}
+}
+
+func newResources(ctx context.Context, deps Deps) (*resources, error) {
+	rs := &resources{deps: deps, groups: map[string]bool{}, kinds: map[string]kinds.Kind{}}
+	for _, k := range deps.Kinds {
+		rs.groups[k.Group] = true
+		rs.kinds[k.Group+"/"+k.Version+"/"+k.Plural] = k
+	}
+	rs.mux = runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler{}),
+		runtime.WithMarshalerOption(mimeJSON, marshaler{}),
+		runtime.WithMarshalerOption(mimeYAML, marshaler{yaml: true}),
+		runtime.WithMarshalerOption(mimeText, marshaler{text: true}),
+		runtime.WithIncomingHeaderMatcher(func(h string) (string, bool) {
+			return "x-request-id", strings.EqualFold(h, headerRequestID)
+		}),
+		runtime.WithOutgoingHeaderMatcher(func(h string) (string, bool) { return "Warning", h == "warning" }),
+		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithForwardResponseRewriter(rewrite),
+		runtime.WithForwardResponseOption(beforeResponse),
+		runtime.WithErrorHandler(rs.fail),
+		runtime.WithStreamErrorHandler(func(ctx context.Context, err error) *status.Status {
+			viewFrom(ctx).streamErr = err
+			return status.Convert(err)
+		}),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+			if code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented {
+				writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %s", r.Method, r.URL.Path))
+				return
+			}
+			writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s; GET /apis lists what there is", r.URL.Path))
+		}),
+		runtime.WithDisableHTTPMethodOverride(),
+	)
+	for _, register := range handlers() {
+		if err := register(ctx, rs.mux, deps.Conn); err != nil {
+			return nil, fmt.Errorf("gateway: handlers: %w", err)
+		}
+	}
+	return rs, nil
+}
+
+// parse returns what a path in one of our groups names, or nil for other paths and for those of discovery.
+func (rs *resources) parse(path string) *target {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) < 4 || parts[0] != "apis" || !rs.groups[parts[1]] {
+		return nil
+	}
+	group, version, rest := parts[1], parts[2], parts[3:]
+	t := &target{}
+	if len(rest) >= 3 && rest[0] == "namespaces" {
+		t.namespace, rest = rest[1], rest[2:]
+	}
+	k, ok := rs.kinds[group+"/"+version+"/"+rest[0]]
+	if !ok {
+		return t
+	}
+	t.kind = &k
+	if len(rest) > 1 {
+		t.name = rest[1]
+	}
+	if len(rest) > 2 {
+		t.subresource = strings.Join(rest[2:], "/")
+	}
+	return t
+}
+
+// owns tells whether a path is in one of our groups.
+func (rs *resources) owns(path string) bool {
+	parts := strings.SplitN(strings.TrimPrefix(path, "/apis/"), "/", 2)
+	return strings.HasPrefix(path, "/apis/") && rs.groups[parts[0]]
+}
+
+// serve turns a Kubernetes request into the one that the generated handlers know, and has them answer it.
+func (rs *resources) serve(w *recorder, r *http.Request, t *target) {
+	v := &view{kind: t.kind, started: false}
+	r = r.WithContext(context.WithValue(r.Context(), viewKey{}, v))
+	accept, err := negotiate(r, v)
+	if err == nil {
+		err = rs.prepare(r, t, v)
+	}
+	if err != nil {
+		writeError(w, apierror.From(err))
+		return
+	}
+	r.Header.Set("Accept", accept)
+	r.Header.Set("Content-Type", mimeJSON)
+	if t.subresource == "log" {
+		r.Header.Set("Accept", mimeText)
+		v.stream = true
+	}
+	if v.stream {
+		w.long = true
+		rs.mux.ServeHTTP(&streamWriter{recorder: w, view: v}, r)
+		return
+	}
+	rs.mux.ServeHTTP(w, r)
+}
+
+// negotiate reads the Accept header: JSON or YAML, and whether a Table is wanted.
+func negotiate(r *http.Request, v *view) (string, error) {
+	header := strings.Join(r.Header.Values("Accept"), ",")
+	if strings.TrimSpace(header) == "" {
+		return mimeJSON, nil
+	}
+	for one := range strings.SplitSeq(header, ",") {
+		media, params, err := mime.ParseMediaType(strings.TrimSpace(one))
+		if err != nil {
+			continue
+		}
+		as := params["as"]
+		if as != "" && (as != "Table" || params["g"] != "meta.k8s.io" || params["v"] != "v1" || media != mimeJSON) {
+			continue
+		}
+		switch media {
+		case mimeJSON, "application/*", "*/*", "text/*", mimeText, "text/html":
+			v.table = as == "Table"
+			return mimeJSON, nil
+		case mimeYAML, "application/x-yaml", "text/yaml":
+			return mimeYAML, nil
+		}
+	}
+	return "", apierror.New(apierror.ReasonNotAcceptable, "the Accept header %q asks for nothing that can be given; accept application/json or application/yaml", header)
+}
+
+// prepare brings path, query and body into the form of the HTTP bindings.
+func (rs *resources) prepare(r *http.Request, t *target, v *view) error {
+	q := r.URL.Query()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return rs.prepareRead(r, t, v, q)
+	case http.MethodDelete:
+		if t.kind != nil {
+			v.verb = "delete"
+			if err := deleteOptions(r, q); err != nil {
+				return err
+			}
+		}
+		keep(r, q, t, "propagationPolicy", "gracePeriodSeconds", "dryRun", "preconditions.uid", "preconditions.resourceVersion", "labelSelector", "fieldSelector")
+		return nil
+	case http.MethodPost:
+		v.verb = "create"
+	case http.MethodPut:
+		v.verb = "update"
+	case http.MethodPatch:
+		v.verb = "patch"
+	}
+	return rs.prepareWrite(r, t, v, q)
+}
+
+func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Values) error {
+	v.verb = "get"
+	watch, _ := strconv.ParseBool(q.Get("watch"))
+	switch {
+	case t.kind == nil || t.subresource != "" || t.name != "" && !watch:
+		if t.subresource == "log" {
+			keep(r, q, t, "follow", "step")
+		} else {
+			keep(r, q, t, "resourceVersion")
+		}
+	case watch:
+		v.stream, v.verb = true, "watch"
+		if t.name != "" {
+			q.Set("fieldSelector", "metadata.name="+t.name)
+		}
+		// The generated handlers know watches by the path that Kubernetes once had for them.
+		path := "/apis/" + t.kind.Group + "/" + t.kind.Version + "/watch/"
+		if t.namespace != "" {
+			path += "namespaces/" + t.namespace + "/"
+		}
+		r.URL.Path, r.URL.RawPath = path+t.kind.Plural, ""
+		keep(r, q, t, "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch", "sendInitialEvents", "allowWatchBookmarks", "timeoutSeconds")
+	default:
+		v.verb = "list"
+		keep(r, q, t, "labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch")
+	}
+	return nil
+}
+
+func (rs *resources) prepareWrite(r *http.Request, t *target, v *view, q url.Values) error {
+	data, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	validation := q.Get("fieldValidation")
+	switch validation {
+	case "", "Ignore", "Warn", "Strict":
+	default:
+		return apierror.BadRequest("fieldValidation is %q; it may be Ignore, Warn or Strict", validation)
+	}
+	if validation == "" {
+		validation = "Warn"
+	}
+	v.strict, v.ignore = validation == "Strict", validation == "Ignore"
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return unsupported(r, mimeJSON, mimeYAML)
+	}
+	if r.Method == http.MethodPatch {
+		if !slices.Contains(patchTypes, media) {
+			return unsupported(r, patchTypes...)
+		}
+		q.Set("contentType", media)
+	} else {
+		switch media {
+		case mimeYAML, "application/x-yaml", "text/yaml":
+			if data, err = codec.YAMLToJSON(data, codec.Limits{}); err != nil {
+				return err
+			}
+		case mimeJSON, "":
+		default:
+			return unsupported(r, mimeJSON, mimeYAML)
+		}
+	}
+	q.Set("fieldValidation", validation)
+	if t.kind != nil {
+		keep(r, q, t, "dryRun", "fieldManager", "fieldValidation", "force", "contentType")
+	} else {
+		keep(r, q, t)
+	}
+	if r.Method != http.MethodPatch {
+		drop(r, "force", "contentType")
+	}
+	r.Body = &body{Reader: bytes.NewReader(data), view: v}
+	r.ContentLength = int64(len(data))
+	return nil
+}
+
+func unsupported(r *http.Request, accepted ...string) error {
+	return apierror.New(apierror.ReasonUnsupportedMediaType, "the Content-Type %q is not understood at %s %s; send one of: %s",
+		r.Header.Get("Content-Type"), r.Method, r.URL.Path, strings.Join(accepted, ", "))
+}
+
+// readBody reads a body whole; what is over the limit is refused.
+func readBody(r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, apierror.New(apierror.ReasonRequestEntityTooLarge, "the request body is larger than %d bytes; send less, or in several requests", tooLarge.Limit)
+	}
+	if err != nil {
+		return nil, apierror.BadRequest("the request body could not be read to its end; send it again")
+	}
+	return data, nil
+}
+
+// keep leaves only the query parameters that the bindings know; Kubernetes ignores others too.
+func keep(r *http.Request, q url.Values, t *target, names ...string) {
+	out := url.Values{}
+	for _, n := range names {
+		if vs, ok := q[n]; ok && (len(vs) > 1 || vs[0] != "") {
+			out[n] = vs
+		}
+	}
+	if t.kind == nil {
+		out = q
+	}
+	r.URL.RawQuery = out.Encode()
+}
+
+func drop(r *http.Request, names ...string) {
+	q := r.URL.Query()
+	for _, n := range names {
+		q.Del(n)
+	}
+	r.URL.RawQuery = q.Encode()
+}
+
+// deleteOptions moves the DeleteOptions of a body into the query.
+func deleteOptions(r *http.Request, q url.Values) error {
+	data, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	r.Body, r.ContentLength = http.NoBody, 0
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == mimeYAML {
+		if data, err = codec.YAMLToJSON(data, codec.Limits{}); err != nil {
+			return err
+		}
+	}
+	var o kmetav1.DeleteOptions
+	if err := json.Unmarshal(data, &o); err != nil {
+		return apierror.BadRequest("the body is no DeleteOptions: %v", err)
+	}
+	if o.PropagationPolicy != nil {
+		q.Set("propagationPolicy", string(*o.PropagationPolicy))
+	}
+	if o.GracePeriodSeconds != nil {
+		q.Set("gracePeriodSeconds", strconv.FormatInt(*o.GracePeriodSeconds, 10))
+	}
+	if p := o.Preconditions; p != nil {
+		if p.UID != nil {
+			q.Set("preconditions.uid", string(*p.UID))
+		}
+		if p.ResourceVersion != nil {
+			q.Set("preconditions.resourceVersion", *p.ResourceVersion)
+		}
+	}
+	if len(o.DryRun) > 0 {
+		q["dryRun"] = o.DryRun
+	}
+	return nil
+}
+
+// fail answers with the Status of an error.
+func (rs *resources) fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	v := viewFrom(ctx)
+	if v.decodeErr != nil {
+		err = v.decodeErr
+	}
+	logInternal(ctx, rs.deps.Log, r.Header.Get(headerRequestID), err)
+	writeError(w, apierror.From(err))
+}
+
+// beforeResponse sets the code and headers of an answer; for a stream it is called with no message once it has begun.
+func beforeResponse(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
+	v := viewFrom(ctx)
+	for _, text := range v.warnings {
+		w.Header().Add("Warning", `299 - `+strconv.Quote(text))
+	}
+	v.warnings = nil
+	if m == nil && v.stream {
+		if md, ok := runtime.ServerMetadataFromContext(ctx); ok && len(md.HeaderMD) > 0 {
+			contentType := mimeJSON
+			if v.verb != "watch" {
+				contentType = "text/plain; charset=utf-8"
+			}
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(http.StatusOK)
+			return http.NewResponseController(w).Flush() //nolint:wrapcheck // grpc-gateway wraps it
+		}
+		return nil
+	}
+	if v.verb == "create" && v.kind != nil {
+		w.WriteHeader(http.StatusCreated)
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Copyright The Fairlead Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Checks that what is generated is up to date, that the protos stay compatible, and that each module named as an
+# argument builds by itself, without go.work.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+before=$(git status --porcelain -- gen proto)
+services/tools/generate.sh
+after=$(git status --porcelain -- gen proto)
+if [ "$before" != "$after" ]; then
+	echo "generated code is out of date; run 'make gen' and commit what it changes:" >&2
+	git --no-pager diff --stat -- gen proto >&2
+	exit 1
+fi
+services/tools/breaking.sh
+
+for module in "$@"; do
+	(cd "$module" && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || {
+		echo "$module does not build by itself, or its go.mod is not tidy; run 'GOWORK=off go mod tidy' there" >&2
+		exit 1
+	}
+done
+echo "verify: ok"
