@@ -1,0 +1,121 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"fairlead.dev/services/build/step/contract"
+	"fairlead.dev/services/build/step/credentials"
+	"fairlead.dev/services/build/step/engine"
+	"fairlead.dev/services/build/step/git"
+	"fairlead.dev/services/build/step/install"
+)
+
+func list(flags *flag.FlagSet, name, usage string) *[]string {
+	var values []string
+	flags.Func(name, usage, func(v string) error {
+		values = append(values, v)
+		return nil
+	})
+	return &values
+}
+
+func installCommand(args []string) int {
+	flags := flag.NewFlagSet("install", flag.ExitOnError)
+	to := flags.String("to", contract.Binary, "where the binary goes")
+	home := flags.String("home", contract.Home, "home of the steps")
+	log := flags.String("termination-log", contract.TerminationLog, "where to say what went wrong")
+	gits := list(flags, "git", "FOLDER=PLACE of credentials for git")
+	registries := list(flags, "docker", "FOLDER=PLACE of credentials for a registry")
+	configs := list(flags, "docker-config", "file in the form of docker's config.json")
+	_ = flags.Parse(args)
+
+	shared := credentials.Home{Dir: *home, DockerConfigs: *configs}
+	var gitErr, dockerErr error
+	shared.Git, gitErr = credentials.Load(*gits)
+	shared.Docker, dockerErr = credentials.Load(*registries)
+	if err := errors.Join(gitErr, dockerErr); err != nil {
+		return report(*log, contract.ReasonCredentials, err)
+	}
+	if err := errors.Join(os.Chmod(*home, 0o777), shared.Write()); err != nil { //nolint:gosec // steps run as any user
+		return report(*log, contract.ReasonCredentials, err)
+	}
+	if err := install.Binary(*to); err != nil {
+		return report(*log, contract.ReasonCannotStart, err)
+	}
+	return 0
+}
+
+func runCommand(args []string, signals <-chan os.Signal) int {
+	flags := flag.NewFlagSet("run", flag.ExitOnError)
+	dir := flags.String("dir", contract.RunDir, "folder that the steps share")
+	index := flags.Int("index", 0, "place in the order of steps")
+	log := flags.String("termination-log", contract.TerminationLog, "where to say why the command did not run")
+	platforms := flags.String("platform-commands", "", "entrypoint for each platform, as JSON")
+	_ = flags.Parse(args)
+
+	cfg := engine.Config{Dir: *dir, Index: *index, Command: flags.Args(), TerminationLog: *log, Signals: signals}
+	if *platforms != "" {
+		if err := json.Unmarshal([]byte(*platforms), &cfg.PlatformCommands); err != nil {
+			return report(*log, contract.ReasonCannotStart, fmt.Errorf("platform-commands: %w", err))
+		}
+	}
+	return engine.Run(cfg)
+}
+
+func gitCommand(args []string, signals <-chan os.Signal) int {
+	flags := flag.NewFlagSet("git", flag.ExitOnError)
+	source := git.Source{Log: os.Stderr, Tries: 4, RetryAfter: time.Second}
+	flags.StringVar(&source.URL, "url", "", "the repository")
+	flags.StringVar(&source.Revision, "revision", "", "branch, tag, reference or commit")
+	flags.StringVar(&source.SubPath, "sub-path", "", "folder that must be there")
+	flags.StringVar(&source.Dir, "dir", contract.Workspace, "where the files go")
+	log := flags.String("termination-log", contract.TerminationLog, "where to say how it went")
+	mounts := list(flags, "git", "FOLDER=PLACE of credentials")
+	_ = flags.Parse(args)
+
+	syscall.Umask(0) // steps run as any user
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-signals
+		cancel()
+	}()
+	var err error
+	if source.Credentials, err = credentials.Load(*mounts); err != nil {
+		return report(*log, contract.ReasonCredentials, err)
+	}
+	began := time.Now()
+	commit, err := git.Fetch(ctx, source)
+	if err != nil {
+		reason := contract.ReasonSourceFailed
+		var e *git.Error
+		if errors.As(err, &e) {
+			reason = e.Reason
+		}
+		return report(*log, reason, err)
+	}
+	fmt.Fprintf(os.Stderr, "fetched %s at %s in %s\n", source.Revision, commit, time.Since(began).Round(time.Millisecond))
+	if err := (contract.Message{Reason: contract.ReasonSourceReady, Commit: commit}).Write(*log); err != nil {
+		fmt.Fprintln(os.Stderr, "fairlead:", err)
+	}
+	return 0
+}
+
+// report says what went wrong to the log and to Kubernetes.
+func report(log, reason string, err error) int {
+	fmt.Fprintln(os.Stderr, "fairlead:", err)
+	if err := (contract.Message{Reason: reason, Message: err.Error()}).Write(log); err != nil {
+		fmt.Fprintln(os.Stderr, "fairlead:", err)
+	}
+	return 1
+}

@@ -1,0 +1,149 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package git
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	cryptossh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"fairlead.dev/services/build/step/contract"
+	"fairlead.dev/services/build/step/credentials"
+)
+
+var (
+	errRevisionNotFound = errors.New("revision not found")
+	errSubPathNotFound  = errors.New("folder not found")
+	errCredentials      = errors.New("credentials cannot be used")
+)
+
+// Error says why a source could not be fetched.
+type Error struct {
+	// Reason is one of contract's.
+	Reason string
+	// Message is a sentence with what to do. It holds no credentials.
+	Message string
+	// Temporary tells that another try may succeed.
+	Temporary bool
+
+	cause error
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns what git said.
+func (e *Error) Unwrap() error { return e.cause }
+
+func explain(s Source, err error) *Error {
+	where := redacted(s.URL)
+	e := &Error{Reason: contract.ReasonSourceFailed, cause: err}
+	text := err.Error()
+	var unexpected *plumbing.UnexpectedError
+	if errors.As(err, &unexpected) {
+		err = unexpected.Err // it hides what it wraps
+	}
+	var network net.Error
+	var answered *http.Err
+	switch {
+	case errors.Is(err, errCredentials):
+		e.Reason, e.Message = contract.ReasonCredentials, text
+	case errors.Is(err, errSubPathNotFound):
+		e.Reason = contract.ReasonSubPathNotFound
+		e.Message = fmt.Sprintf("%s has no folder %q at %q; correct spec.source.subPath", where, s.SubPath, s.Revision)
+	case errors.Is(err, errRevisionNotFound), strings.Contains(text, "not our ref"), errors.Is(err, transport.ErrEmptyRemoteRepository):
+		e.Reason = contract.ReasonRevisionNotFound
+		e.Message = fmt.Sprintf("revision %q not found in %s; correct spec.source.git.revision, or push it", s.Revision, where)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		e.Reason = contract.ReasonRepositoryNotFound
+		e.Message = fmt.Sprintf("repository %s not found; correct spec.source.git.url, or give the service account a Secret annotated build.knative.dev/git-0 if it is private", where)
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
+		strings.Contains(text, "unable to authenticate"), strings.Contains(text, "SSH_AUTH_SOCK"):
+		e.Reason = contract.ReasonSourceUnauthorized
+		e.Message = fmt.Sprintf("%s refuses access; it is private, or does not exist: give the service account a Secret with credentials, annotated build.knative.dev/git-0", where)
+	case errors.As(err, &answered) && answered.StatusCode() < 500:
+		e.Message = fmt.Sprintf("%s answers %d to git; is it a git repository?", where, answered.StatusCode())
+	case errors.As(err, &answered):
+		e.Reason, e.Temporary = contract.ReasonSourceUnreachable, true
+		e.Message = fmt.Sprintf("%s answers %d", where, answered.StatusCode())
+	case errors.As(err, &network):
+		e.Reason, e.Temporary = contract.ReasonSourceUnreachable, true
+		e.Message = fmt.Sprintf("%s does not answer: %s", where, brief(err))
+	default:
+		e.Message = fmt.Sprintf("fetch %q of %s: %s", s.Revision, where, strings.ReplaceAll(text, s.URL, where))
+	}
+	return e
+}
+
+// brief leaves out what the net package says before the cause: method and URL.
+func brief(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op
+	}
+	return err.Error()
+}
+
+func redacted(repository string) string {
+	if u, err := url.Parse(repository); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			u.User = url.User(u.User.Username())
+			return u.String()
+		}
+	}
+	return repository
+}
+
+func authFor(all []credentials.Credential, repository string) (transport.AuthMethod, error) {
+	c, ok := credentials.For(all, repository)
+	if !ok {
+		return nil, nil //nolint:nilnil // no credentials is what go-git takes nil for
+	}
+	if len(c.Key) == 0 {
+		return &http.BasicAuth{Username: c.Username, Password: c.Password}, nil
+	}
+	user := "git"
+	if e, err := transport.NewEndpoint(repository); err == nil && e.User != "" {
+		user = e.User
+	}
+	keys, err := ssh.NewPublicKeys(user, c.Key, "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: the ssh-privatekey of Secret %q cannot be read; it must be an unencrypted private key", errCredentials, c.Name)
+	}
+	keys.HostKeyCallback, err = hostKeys(c)
+	return keys, err
+}
+
+func hostKeys(c credentials.Credential) (cryptossh.HostKeyCallback, error) {
+	if len(c.KnownHosts) == 0 {
+		return cryptossh.InsecureIgnoreHostKey(), nil //nolint:gosec // the Secret's owner gave no host keys to compare with
+	}
+	file, err := os.CreateTemp("", "known_hosts-")
+	if err != nil {
+		return nil, fmt.Errorf("known_hosts of Secret %q: %w", c.Name, err)
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	_, err = file.Write(c.KnownHosts)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("known_hosts of Secret %q: %w", c.Name, err)
+	}
+	callback, err := knownhosts.New(file.Name())
+	if err != nil {
+		return nil, fmt.Errorf("%w: known_hosts of Secret %q: %w", errCredentials, c.Name, err)
+	}
+	return callback, nil
+}
