@@ -1,0 +1,102 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// catchUp tells of the changes after r.from that the cache's history does not have, by a watch of etcd of its own, and
+// returns the place in the history from where to go on. Watchers that come back to a process that has just started need it.
+func (r *watchRun) catchUp(ctx context.Context) (cursor, error) {
+	ctx, cancel := context.WithCancel(ownStream(ctx))
+	defer cancel()
+	watch := r.store.client.Watch(ctx, r.store.keys.kind(r.cache.kind),
+		clientv3.WithPrefix(), clientv3.WithRev(r.from+1), clientv3.WithPrevKV(), clientv3.WithCreatedNotify())
+	ticker := time.NewTicker(askInterval)
+	defer ticker.Stop()
+	created := false
+	for {
+		select {
+		case resp, ok := <-watch:
+			if !ok {
+				return cursor{}, r.store.etcdError(ctx, errors.Join(errors.New("etcd ended the watch"), ctx.Err()))
+			}
+			reached, err := r.tellDirect(ctx, resp)
+			if err != nil {
+				return cursor{}, err
+			}
+			if at, ok := r.cache.after(reached); ok {
+				return at, nil
+			}
+			if created {
+				continue
+			}
+			created = true
+		case <-ticker.C:
+		}
+		if created {
+			if err := r.store.client.RequestProgress(ctx); err != nil {
+				return cursor{}, r.store.etcdError(ctx, err)
+			}
+		}
+	}
+}
+
+// tellDirect tells of what etcd's own watch has, and returns the revision up to which everything is told; 0 if that is not
+// known.
+func (r *watchRun) tellDirect(ctx context.Context, resp clientv3.WatchResponse) (int64, error) {
+	if err := resp.Err(); err != nil {
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			return 0, expired(err)
+		}
+		return 0, r.store.etcdError(ctx, err)
+	}
+	if resp.IsProgressNotify() {
+		return resp.Header.Revision, nil
+	}
+	var reached int64
+	for _, ev := range resp.Events {
+		ch, err := r.changeOf(ev)
+		if err != nil {
+			return 0, err
+		}
+		if err := r.tell(ch); err != nil {
+			return 0, err
+		}
+		reached = ev.Kv.ModRevision
+	}
+	return reached, nil
+}
+
+// changeOf decodes an event of etcd, which must have the state before.
+func (r *watchRun) changeOf(ev *clientv3.Event) (change, error) {
+	ch := change{revision: ev.Kv.ModRevision}
+	path := string(ev.Kv.Key)
+	if ev.Type != clientv3.EventTypeDelete {
+		now, err := r.store.decodeStored(r.cache.kind, path, ev.Kv.Value, ev.Kv.ModRevision)
+		if err != nil {
+			return change{}, err
+		}
+		ch.object = now.object
+	}
+	if ev.IsCreate() {
+		return ch, nil
+	}
+	if ev.PrevKv == nil {
+		return change{}, expired(fmt.Errorf("etcd no longer has the state of %s before revision %d", path, ch.revision))
+	}
+	was, err := r.store.decodeStored(r.cache.kind, path, ev.PrevKv.Value, ev.PrevKv.ModRevision)
+	if err != nil {
+		return change{}, err
+	}
+	ch.previous = was.object
+	return ch, nil
+}

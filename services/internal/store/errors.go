@@ -1,0 +1,88 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+// ErrFenced is wrapped by the conflict of a write through Fenced whose guard does not hold: another process leads by now.
+var ErrFenced = errors.New("a guard of the write does not hold any more")
+
+// causeTooLarge is how Kubernetes' clients recognise a version that the server has not seen yet.
+const causeTooLarge = "ResourceVersionTooLarge"
+
+// retryAfter is when a call may be tried again after etcd did not answer.
+const retryAfter = time.Second
+
+// etcdError turns an error of the etcd client into one that users see. caller is the context that the caller gave, apart
+// from the one with the store's own limit.
+func (s *Store) etcdError(caller context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if caller.Err() != nil && (errors.Is(err, caller.Err()) || isContextStatus(err)) {
+		return apierror.From(caller.Err())
+	}
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return expired(err)
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return tooLarge().Wrap(err)
+	case errors.Is(err, rpctypes.ErrRequestTooLarge):
+		return apierror.New(apierror.ReasonRequestEntityTooLarge, "the object is larger than etcd takes in one request").Wrap(err)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return apierror.Unavailable(0, "etcd has no space left: its quota is used up, so nothing can be written; "+
+			"delete what is not needed, defragment (etcdctl defrag), then clear the alarm (etcdctl alarm disarm), or raise the quota").Wrap(err)
+	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
+		return apierror.Unavailable(retryAfter, "etcd (%s) did not answer within %s; check that it runs, has a leader and a disk that keeps up",
+			s.endpoints(), s.opts.RequestTimeout).Wrap(err)
+	case unreachable(err):
+		return apierror.Unavailable(retryAfter, "etcd (%s) does not answer; check that it runs and that its address and certificates are right",
+			s.endpoints()).Wrap(err)
+	}
+	return apierror.Internal(err)
+}
+
+// isContextStatus tells whether err is how gRPC tells the end of a context.
+func isContextStatus(err error) bool {
+	c := status.Code(err)
+	return c == codes.Canceled || c == codes.DeadlineExceeded ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func unreachable(err error) bool {
+	var e rpctypes.EtcdError
+	if errors.As(err, &e) {
+		return e.Code() == codes.Unavailable
+	}
+	return status.Code(err) == codes.Unavailable || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+}
+
+func (s *Store) endpoints() string {
+	if e := s.client.Endpoints(); len(e) > 0 {
+		return strings.Join(e, ", ")
+	}
+	return "embedded"
+}
+
+func expired(cause error) *apierror.Error {
+	return apierror.Expired("the version asked for is too old and no longer kept; list again, and watch from the version that the list has").Wrap(cause)
+}
+
+func tooLarge() *apierror.Error {
+	e := apierror.New(apierror.ReasonTimeout, "Too large resource version: the server has not reached it; it may have come from another server")
+	e.RetryAfter = retryAfter
+	e.Causes = []apierror.Cause{{Reason: causeTooLarge, Message: "Too large resource version"}}
+	return e
+}

@@ -1,0 +1,83 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import "sort"
+
+// change is one write, as the cache remembers it.
+type change struct {
+	revision int64
+	// previous is the state before; nil for a creation.
+	previous Object
+	// object is the state after; nil for a deletion.
+	object Object
+	// tombstone is, for a deletion, the last state at the version of the deletion.
+	tombstone Object
+	// size is about how much memory the change holds.
+	size int
+}
+
+// history is the newest changes of a kind, oldest first. Each has a sequence number.
+type history struct {
+	// base is the revision after which no change is missing.
+	base    int64
+	changes []change
+	// first is the sequence number of changes[0].
+	first    int64
+	bytes    int
+	maxCount int
+	maxBytes int
+}
+
+// cursor is a reader's place in a history.
+type cursor struct {
+	next int64
+	// after is a revision up to which the reader knows everything already.
+	after int64
+}
+
+// reset forgets all changes: what comes next follows revision. Readers of what was before are behind.
+func (h *history) reset(revision int64) {
+	h.first += int64(len(h.changes)) + 1
+	h.changes, h.bytes, h.base = nil, 0, revision
+}
+
+// add appends a change, and forgets the oldest where that takes too much room.
+func (h *history) add(c change) {
+	h.changes = append(h.changes, c)
+	h.bytes += c.size
+	for len(h.changes) > h.maxCount || (h.bytes > h.maxBytes && len(h.changes) > 1) {
+		h.base = h.changes[0].revision
+		h.bytes -= h.changes[0].size
+		h.changes[0] = change{}
+		h.changes = h.changes[1:]
+		h.first++
+	}
+}
+
+// after returns the place of the first change after revision, and false when the history does not reach back so far.
+func (h *history) after(revision int64) (cursor, bool) {
+	if revision < h.base {
+		return cursor{}, false
+	}
+	i := sort.Search(len(h.changes), func(i int) bool { return h.changes[i].revision > revision })
+	return cursor{next: h.first + int64(i), after: revision}, true
+}
+
+// read returns up to limit changes at c, and where to go on. The result is false when they are forgotten.
+func (h *history) read(c cursor, limit int) ([]change, cursor, bool) {
+	if c.next < h.first {
+		return nil, c, false
+	}
+	rest := h.changes[c.next-h.first:]
+	rest = rest[:min(limit, len(rest))]
+	out := make([]change, 0, len(rest))
+	for _, ch := range rest {
+		if ch.revision > c.after {
+			out = append(out, ch)
+		}
+	}
+	c.next += int64(len(rest))
+	return out, c, true
+}

@@ -1,0 +1,87 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
+)
+
+// metrics are what the store counts.
+type metrics struct {
+	operations *prometheus.HistogramVec
+	conflicts  *prometheus.CounterVec
+	watchers   *prometheus.GaugeVec
+	objects    *prometheus.GaugeVec
+	relists    *prometheus.CounterVec
+	compacted  prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		operations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "fairlead_store_operation_seconds",
+			Help:    "Time that operations on stored objects took.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 10),
+		}, []string{"verb", "resource", "result"}),
+		conflicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_store_conflicts_total",
+			Help: "Writes that were tried again because another write came between.",
+		}, []string{"resource"}),
+		watchers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_store_watchers",
+			Help: "Watches that are open.",
+		}, []string{"resource"}),
+		objects: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_store_cache_objects",
+			Help: "Objects in the watch cache.",
+		}, []string{"resource"}),
+		relists: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_store_cache_lists_total",
+			Help: "Times a watch cache read all of its objects: once at its start, and after each gap in its watch.",
+		}, []string{"resource"}),
+		compacted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_store_compacted_revision",
+			Help: "The etcd revision up to which this process last compacted.",
+		}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.operations, m.conflicts, m.watchers, m.objects, m.relists, m.compacted} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register the store's metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// observe starts the clock of an operation; the function it returns stops it, and reads the result from err.
+func (m *metrics) observe(verb string, k kinds.Kind, err *error) func() {
+	start := time.Now()
+	return func() {
+		m.operations.WithLabelValues(verb, ResourceOf(k).String(), result(*err)).Observe(time.Since(start).Seconds())
+	}
+}
+
+func result(err error) string {
+	var e *apierror.Error
+	switch {
+	case err == nil:
+		return "OK"
+	case errors.As(err, &e):
+		return string(e.Reason)
+	case errors.Is(err, context.Canceled):
+		return "Canceled"
+	default:
+		return "Error"
+	}
+}

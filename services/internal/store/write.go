@@ -1,0 +1,255 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/google/uuid"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
+)
+
+const (
+	// maxAttempts bounds how often a write is tried while others change the object.
+	maxAttempts = 64
+	// nameTries is how many generated names are tried.
+	nameTries = 8
+	// suffixLength is the length of what generateName is completed with.
+	suffixLength = 5
+	// maxGeneratedName is the longest name that is generated: a DNS label.
+	maxGeneratedName = 63
+	// suffixLetters spell no words.
+	suffixLetters = "bcdfghjklmnpqrstvwxz2456789"
+)
+
+// Create stores a new object and returns it as stored. obj itself is not changed. Without a name, one is made from
+// generateName.
+func (s *Store) Create(ctx context.Context, k kinds.Kind, obj Object) (created Object, err error) {
+	defer s.metrics.observe("create", k, &err)()
+	next := clone(obj)
+	m := metaOf(next)
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return nil, apierror.Internal(fmt.Errorf("make a uid: %w", err))
+	}
+	m.Uid = id.String()
+	m.CreationTimestamp = s.timestamp()
+	m.Generation = 1
+	m.ResourceVersion, m.SelfLink = "", ""
+	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = nil, nil
+	if m.GetName() != "" || m.GetGenerateName() == "" {
+		return s.insert(ctx, k, next)
+	}
+	for range nameTries {
+		m.Name = generateName(m.GetGenerateName())
+		created, err = s.insert(ctx, k, next)
+		if !apierror.IsAlreadyExists(err) {
+			return created, err
+		}
+	}
+	return nil, err
+}
+
+// insert writes obj, which must not exist yet.
+func (s *Store) insert(ctx context.Context, k kinds.Kind, obj Object) (Object, error) {
+	key := KeyOf(obj)
+	path, err := s.keys.object(k, key)
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.encodeChecked(k, obj)
+	if err != nil {
+		return nil, err
+	}
+	revision, latest, err := s.commit(ctx, k, path, 0, clientv3.OpPut(path, string(value)))
+	if err != nil {
+		return nil, err
+	}
+	if revision == 0 {
+		if latest == nil {
+			return nil, s.fenced(k, key)
+		}
+		return nil, apierror.AlreadyExists(ResourceOf(k), key.Name)
+	}
+	if s.dryRun {
+		return obj, nil
+	}
+	setResourceVersion(obj, revision)
+	return obj, nil
+}
+
+// Update replaces an object by what fn makes of it, and returns the object as stored. fn gets a copy, and runs again when
+// another write came between. Nothing is written when nothing changed. expected, unless empty, is the resourceVersion that
+// the object must have. What the server keeps (uid, timestamps, generation) is not fn's to change. An object that is being
+// deleted goes when its last finalizer does.
+func (s *Store) Update(ctx context.Context, k kinds.Kind, key Key, expected string, fn func(Object) (Object, error)) (updated Object, err error) {
+	defer s.metrics.observe("update", k, &err)()
+	return s.mutate(ctx, k, key, func(current *stored) (Object, error) {
+		if expected != "" && expected != formatRevision(current.revision) {
+			return nil, apierror.Modified(ResourceOf(k), key.Name)
+		}
+		next, err := fn(clone(current.object))
+		if err != nil {
+			return nil, err
+		}
+		if next == nil {
+			return nil, apierror.Internal(fmt.Errorf("an update of %s %s returned no object", k.Kind, key))
+		}
+		return next, keepServerFields(k, key, current.object, next)
+	})
+}
+
+// keepServerFields gives next, the new state of old, the metadata that the server keeps, and refuses what must not change.
+func keepServerFields(k kinds.Kind, key Key, old, next Object) error {
+	m, was := metaOf(next), metaOf(old)
+	if m.GetName() != "" && m.GetName() != was.GetName() || m.GetNamespace() != "" && m.GetNamespace() != was.GetNamespace() {
+		return apierror.BadRequest("the object is %s but says that it is %s; names cannot change", key, KeyOf(next))
+	}
+	if m.GetUid() != "" && m.GetUid() != was.GetUid() {
+		return apierror.Conflict(ResourceOf(k), key.Name,
+			"uid %s is wanted but the object has %s: it was deleted and created again", m.GetUid(), was.GetUid())
+	}
+	if was.GetDeletionTimestamp() != nil {
+		for _, f := range m.GetFinalizers() {
+			if !slices.Contains(was.GetFinalizers(), f) {
+				return apierror.InvalidObject(ResourceOf(k), key.Name, []apierror.Cause{apierror.ForbiddenField(
+					"metadata.finalizers", "no new finalizers can be added if the object is being deleted, found new finalizer "+f)})
+			}
+		}
+	}
+	m.Name, m.Namespace, m.Uid = was.GetName(), was.GetNamespace(), was.GetUid()
+	m.GenerateName = was.GetGenerateName()
+	m.CreationTimestamp = was.GetCreationTimestamp()
+	m.DeletionTimestamp = was.GetDeletionTimestamp()
+	m.DeletionGracePeriodSeconds = was.DeletionGracePeriodSeconds
+	m.ResourceVersion, m.SelfLink = was.GetResourceVersion(), ""
+	m.Generation = was.GetGeneration()
+	if !sameSpec(old, next) {
+		m.Generation++
+	}
+	return nil
+}
+
+// mutate replaces an object by what fn makes of its newest state, and tries again when another write came between.
+func (s *Store) mutate(ctx context.Context, k kinds.Kind, key Key, fn func(*stored) (Object, error)) (Object, error) {
+	path, err := s.keys.object(k, key)
+	if err != nil {
+		return nil, err
+	}
+	current, err := s.read(ctx, k, key, path)
+	if err != nil {
+		return nil, err
+	}
+	for range maxAttempts {
+		next, err := fn(current)
+		if err != nil {
+			return nil, err
+		}
+		op, changed, err := s.operation(k, path, current, next)
+		if err != nil || !changed {
+			return next, err
+		}
+		revision, latest, err := s.commit(ctx, k, path, current.revision, op)
+		switch {
+		case err != nil:
+			return nil, err
+		case revision != 0:
+			if !s.dryRun {
+				setResourceVersion(next, revision)
+			}
+			return next, nil
+		case latest == nil:
+			return nil, apierror.NotFound(ResourceOf(k), key.Name)
+		case latest.revision == current.revision:
+			return nil, s.fenced(k, key)
+		}
+		s.metrics.conflicts.WithLabelValues(ResourceOf(k).String()).Inc()
+		current = latest
+	}
+	return nil, apierror.Conflict(ResourceOf(k), key.Name, "it changed %d times while this write was tried; try again later", maxAttempts)
+}
+
+// operation is what turns current into next in etcd. The second result is false when they are the same.
+func (s *Store) operation(k kinds.Kind, path string, current *stored, next Object) (clientv3.Op, bool, error) {
+	m := metaOf(next)
+	if m.GetDeletionTimestamp() != nil && len(m.GetFinalizers()) == 0 {
+		return clientv3.OpDelete(path), true, nil
+	}
+	value, err := s.encodeChecked(k, next)
+	if err != nil {
+		return clientv3.Op{}, false, err
+	}
+	same := bytes.Equal(value, current.value) || proto.Equal(next, current.object)
+	return clientv3.OpPut(path, string(value)), !same, nil
+}
+
+// commit runs op if the object still has the revision; 0 means that it must not exist. It returns the revision of the
+// write, or 0 and the newest state, nil if there is none.
+func (s *Store) commit(ctx context.Context, k kinds.Kind, path string, revision int64, op clientv3.Op) (int64, *stored, error) {
+	compare := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(path), "=", revision)}, s.guards...)
+	ops := []clientv3.Op{op}
+	if s.dryRun {
+		ops = nil
+	}
+	call, cancel := s.limit(ctx)
+	defer cancel()
+	resp, err := s.client.Txn(call).If(compare...).Then(ops...).Else(clientv3.OpGet(path)).Commit()
+	if err != nil {
+		return 0, nil, s.etcdError(ctx, err)
+	}
+	if resp.Succeeded {
+		return resp.Header.Revision, nil, nil
+	}
+	kvs := resp.Responses[0].GetResponseRange().GetKvs()
+	if len(kvs) == 0 {
+		return 0, nil, nil
+	}
+	latest, err := s.decodeStored(k, path, kvs[0].Value, kvs[0].ModRevision)
+	return 0, latest, err
+}
+
+func (s *Store) fenced(k kinds.Kind, key Key) error {
+	return apierror.Conflict(ResourceOf(k), key.Name, "another process leads by now").Wrap(ErrFenced)
+}
+
+// encodeChecked encodes obj, and refuses it if it is too large.
+func (s *Store) encodeChecked(k kinds.Kind, obj Object) ([]byte, error) {
+	value, err := encode(obj)
+	if err != nil {
+		return nil, apierror.BadRequest("%s %s cannot be encoded: it holds text that is not UTF-8", k.Kind, KeyOf(obj)).Wrap(err)
+	}
+	if len(value) > s.opts.MaxObjectBytes {
+		e := apierror.New(apierror.ReasonRequestEntityTooLarge,
+			"%s %s is %d bytes large; at most %d are allowed: keep large data elsewhere and refer to it", k.Kind, KeyOf(obj), len(value), s.opts.MaxObjectBytes)
+		e.Resource, e.Name = ResourceOf(k), KeyOf(obj).Name
+		return nil, e
+	}
+	return value, nil
+}
+
+// timestamp is the time as objects carry it: to the second.
+func (s *Store) timestamp() *timestamppb.Timestamp {
+	return &timestamppb.Timestamp{Seconds: s.opts.Now().Unix()}
+}
+
+// generateName completes a prefix to a name that is likely to be free.
+func generateName(prefix string) string {
+	if limit := maxGeneratedName - suffixLength; len(prefix) > limit {
+		prefix = prefix[:limit]
+	}
+	suffix := make([]byte, suffixLength)
+	for i := range suffix {
+		suffix[i] = suffixLetters[rand.IntN(len(suffixLetters))] //nolint:gosec // names are no secrets
+	}
+	return prefix + string(suffix)
+}
