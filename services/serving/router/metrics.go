@@ -1,0 +1,81 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package router
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what a router tells about itself.
+type metrics struct {
+	requests   *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	queue      *prometheus.GaugeVec
+	coldStarts *prometheus.HistogramVec
+	retries    *prometheus.CounterVec
+	synced     prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	revision := []string{"namespace", "revision"}
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_router_requests_total", Help: "Requests answered, by status code.",
+		}, append(revision, "code")),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fairlead_router_request_duration_seconds", Help: "Time from a request's arrival to the end of its answer.",
+			Buckets: []float64{.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, revision),
+		queue: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_router_waiting_requests", Help: "Requests that wait for a pod now.",
+		}, revision),
+		coldStarts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fairlead_router_cold_start_seconds", Help: "Time from the arrival of a request that found no pod to the first byte of its answer.",
+			Buckets: []float64{.05, .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
+		}, revision),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_router_retries_total", Help: "Requests sent to another pod because one could not be reached.",
+		}, revision),
+		synced: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fairlead_router_connected", Help: "Whether the stream from serving is up.",
+		}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.latency, m.queue, m.coldStarts, m.retries, m.synced} {
+		if err := reg.Register(c); err != nil {
+			return nil, err //nolint:wrapcheck // named by the caller
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) queued(key revisionKey, by float64) {
+	m.queue.WithLabelValues(key.namespace, key.name).Add(by)
+}
+
+func (m *metrics) answered(key revisionKey, code int, took time.Duration) {
+	m.requests.WithLabelValues(key.namespace, key.name, strconv.Itoa(code)).Inc()
+	m.latency.WithLabelValues(key.namespace, key.name).Observe(took.Seconds())
+}
+
+func (m *metrics) coldStarted(key revisionKey, took time.Duration) {
+	m.coldStarts.WithLabelValues(key.namespace, key.name).Observe(took.Seconds())
+}
+
+func (m *metrics) retried(key revisionKey) { m.retries.WithLabelValues(key.namespace, key.name).Inc() }
+
+// forget drops what was told about a revision that is gone.
+func (m *metrics) forget(key revisionKey) {
+	labels := prometheus.Labels{"namespace": key.namespace, "revision": key.name}
+	m.requests.DeletePartialMatch(labels)
+	m.latency.DeletePartialMatch(labels)
+	m.queue.DeletePartialMatch(labels)
+	m.coldStarts.DeletePartialMatch(labels)
+	m.retries.DeletePartialMatch(labels)
+}
