@@ -1,0 +1,64 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/store"
+)
+
+func (s *server) serveCreate(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
+	r, err := s.readWrite(in)
+	if err != nil {
+		return nil, err
+	}
+	return s.create(ctx, clone(r.object), r.options.dryRun)
+}
+
+// create stores an object, which is create's to change, or, on a dry run, only tells what would be stored.
+func (s *server) create(ctx context.Context, obj store.Object, dryRun bool) (store.Object, error) {
+	dropServerKept(obj.GetMetadata())
+	s.setStatus(obj, nil)
+	if err := s.namespaceTakes(ctx, obj); err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, obj, nil); err != nil {
+		return nil, err
+	}
+	return s.store(dryRun).Create(ctx, s.Kind, obj) //nolint:wrapcheck // an apierror
+}
+
+// namespaceTakes tells whether the object's namespace takes new objects.
+func (s *server) namespaceTakes(ctx context.Context, obj store.Object) error {
+	namespace := obj.GetMetadata().GetNamespace()
+	if !s.Kind.Namespaced || s.deps.Namespaces == nil {
+		return nil
+	}
+	state, err := s.deps.Namespaces.State(ctx, namespace)
+	if err != nil {
+		return fmt.Errorf("resource: state of namespace %q: %w", namespace, err)
+	}
+	switch state {
+	case kube.NamespaceActive:
+		return nil
+	case kube.NamespaceTerminating:
+		name := firstOf(obj.GetMetadata().GetName(), obj.GetMetadata().GetGenerateName())
+		e := apierror.Forbidden(s.resource, name, "%s %q is forbidden: unable to create new content in namespace %s because it is being terminated",
+			s.resource, name, namespace)
+		e.Causes = []apierror.Cause{{
+			Field: "metadata.namespace", Reason: "NamespaceTerminating",
+			Message: fmt.Sprintf("namespace %s is being terminated", namespace),
+		}}
+		return e
+	default:
+		return apierror.NotFound(apierror.Resource{Plural: "namespaces", Kind: "Namespace"}, namespace)
+	}
+}

@@ -1,0 +1,108 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"context"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/store"
+)
+
+func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
+	r, ok := in.(*metav1.GetRequest)
+	if !ok {
+		return nil, wrongRequest(in)
+	}
+	key, err := s.key(r.GetNamespace(), r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if v := r.GetResourceVersion(); v != "" {
+		if _, err := strconv.ParseUint(v, 10, 63); err != nil {
+			return nil, apierror.BadRequest("resourceVersion: %q is none: leave it out, or send one that came from here", v)
+		}
+	}
+	return s.deps.Store.Get(ctx, s.Kind, key) //nolint:wrapcheck // an apierror
+}
+
+func (s *server) serveList(ctx context.Context, in proto.Message, out protoreflect.MessageType) (proto.Message, error) {
+	r, ok := in.(*metav1.ListRequest)
+	if !ok {
+		return nil, wrongRequest(in)
+	}
+	if err := s.noNamespace(r.GetNamespace()); err != nil {
+		return nil, err
+	}
+	chosen, err := readSelectors(r.GetLabelSelector(), r.GetFieldSelector())
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.deps.Store.List(ctx, s.Kind, store.ListOptions{
+		Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields,
+		Limit: r.GetLimit(), Continue: r.GetContinue(),
+		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: r.GetResourceVersionMatch(),
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // an apierror
+	}
+	return listResponse(out, list), nil
+}
+
+// listResponse makes the list of a kind, whose type is the kind's own.
+func listResponse(out protoreflect.MessageType, list *store.List) proto.Message {
+	m := out.New()
+	fields := m.Descriptor().Fields()
+	meta := &metav1.ListMeta{ResourceVersion: list.ResourceVersion, Continue: list.Continue, RemainingItemCount: list.Remaining}
+	m.Set(fields.ByName("metadata"), protoreflect.ValueOfMessage(meta.ProtoReflect()))
+	items := m.Mutable(fields.ByName("items")).List()
+	for _, item := range list.Items {
+		items.Append(protoreflect.ValueOfMessage(item.ProtoReflect()))
+	}
+	return m.Interface()
+}
+
+// noNamespace refuses a namespace for kinds that are in none.
+func (s *server) noNamespace(namespace string) error {
+	if namespace != "" && !s.Kind.Namespaced {
+		_, err := s.settleNamespace(namespace, "")
+		return err
+	}
+	return nil
+}
+
+// selectors choose objects.
+type selectors struct {
+	labels labels.Selector
+	fields fields.Selector
+}
+
+func readSelectors(labelSelector, fieldSelector string) (selectors, error) {
+	var out selectors
+	var err error
+	if out.labels, err = labels.Parse(labelSelector); err != nil {
+		return out, apierror.BadRequest("labelSelector: %s", err)
+	}
+	if out.fields, err = fields.ParseSelector(fieldSelector); err != nil {
+		return out, apierror.BadRequest("fieldSelector: %s", err)
+	}
+	for _, r := range out.fields.Requirements() {
+		if r.Field != "metadata.name" && r.Field != "metadata.namespace" {
+			return out, apierror.BadRequest("fieldSelector: field label not supported: %s: metadata.name and metadata.namespace are", r.Field)
+		}
+	}
+	return out, nil
+}
+
+// wrongRequest cannot happen as long as the services of kinds are generated.
+func wrongRequest(in proto.Message) error {
+	return apierror.BadRequest("the request is a %s", in.ProtoReflect().Descriptor().FullName())
+}

@@ -1,0 +1,115 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/store"
+)
+
+const (
+	// minWatch is how long a watch lasts at least whose caller does not say; at most it lasts twice as long. Clients begin
+	// again, and are authenticated and authorised anew.
+	minWatch = 30 * time.Minute
+	// maxWatch bounds what callers ask for.
+	maxWatch = 24 * time.Hour
+
+	matchNotOlderThan = "NotOlderThan"
+)
+
+func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stream grpc.ServerStream) error {
+	r, ok := in.(*metav1.WatchRequest)
+	if !ok {
+		return wrongRequest(in)
+	}
+	options, err := s.watchOptions(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(stream.Context(), watchTimeout(r.GetTimeoutSeconds()))
+	defer cancel()
+	watcher, err := s.deps.Store.Watch(ctx, s.Kind, options)
+	if err != nil {
+		return err //nolint:wrapcheck // an apierror
+	}
+	defer watcher.Stop()
+	if err := stream.SendHeader(metadata.MD{}); err != nil { // callers see that the watch stands before anything happens
+		return fmt.Errorf("resource: begin watch of %s: %w", s.resource, err)
+	}
+	response := newWatchResponse(out)
+	for event := range watcher.Events() {
+		if err := stream.SendMsg(response(event)); err != nil {
+			return err //nolint:wrapcheck // a status
+		}
+	}
+	if err := watcher.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err //nolint:wrapcheck // an apierror
+	}
+	return nil
+}
+
+func (s *server) watchOptions(r *metav1.WatchRequest) (store.WatchOptions, error) {
+	o := store.WatchOptions{
+		Namespace: r.GetNamespace(), ResourceVersion: r.GetResourceVersion(),
+		SendInitialEvents: r.SendInitialEvents, Bookmarks: r.GetAllowWatchBookmarks(),
+	}
+	if err := s.noNamespace(r.GetNamespace()); err != nil {
+		return o, err
+	}
+	chosen, err := readSelectors(r.GetLabelSelector(), r.GetFieldSelector())
+	if err != nil {
+		return o, err
+	}
+	o.LabelSelector, o.FieldSelector = chosen.labels, chosen.fields
+	return o, checkInitialEvents(r)
+}
+
+// checkInitialEvents holds callers to what Kubernetes asks of those who want initial events.
+func checkInitialEvents(r *metav1.WatchRequest) error {
+	var message string
+	switch match := r.GetResourceVersionMatch(); {
+	case r.SendInitialEvents == nil && match != "":
+		message = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+	case r.SendInitialEvents != nil && match != matchNotOlderThan:
+		message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+	default:
+		return nil
+	}
+	e := apierror.New(apierror.ReasonInvalid, "the request is invalid: resourceVersionMatch: Forbidden: %s", message)
+	e.Causes = []apierror.Cause{apierror.ForbiddenField("resourceVersionMatch", "Forbidden: "+message)}
+	return e
+}
+
+func watchTimeout(seconds int64) time.Duration {
+	if seconds <= 0 {
+		return minWatch + rand.N(minWatch) //nolint:gosec // spreads load, keeps no secret
+	}
+	return min(time.Duration(min(seconds, int64(maxWatch/time.Second)))*time.Second, maxWatch)
+}
+
+// newWatchResponse returns what makes a watch's messages, whose type is the kind's own.
+func newWatchResponse(out protoreflect.MessageType) func(store.Event) proto.Message {
+	fields := out.Descriptor().Fields()
+	kind, object := fields.ByName("type"), fields.ByName("object")
+	return func(e store.Event) proto.Message {
+		m := out.New()
+		m.Set(kind, protoreflect.ValueOfString(string(e.Type)))
+		if e.Object != nil {
+			m.Set(object, protoreflect.ValueOfMessage(e.Object.ProtoReflect()))
+		}
+		return m.Interface()
+	}
+}

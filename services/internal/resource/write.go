@@ -1,0 +1,147 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resource
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/store"
+)
+
+// subresourceStatus is the name of the only subresource that kinds have.
+const subresourceStatus = "status"
+
+// edit returns the state that a caller wants, given the one there is, which is the edit's to change. Metadata that names
+// a uid or a version states a precondition.
+type edit func(current store.Object) (store.Object, error)
+
+func (s *server) serveUpdate(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
+	return s.update(ctx, in, "")
+}
+
+func (s *server) serveUpdateStatus(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
+	return s.update(ctx, in, subresourceStatus)
+}
+
+func (s *server) update(ctx context.Context, in proto.Message, subresource string) (proto.Message, error) {
+	r, err := s.readWrite(in)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.key(r.namespace, r.name)
+	if err != nil {
+		return nil, err
+	}
+	r.object.GetMetadata().Name = key.Name
+	return s.change(ctx, key, subresource, r.options.dryRun, func(store.Object) (store.Object, error) {
+		return clone(r.object), nil
+	})
+}
+
+// change stores what an edit makes of an object, or, on a dry run, only tells what would be stored.
+func (s *server) change(ctx context.Context, key store.Key, subresource string, dryRun bool, e edit) (store.Object, error) {
+	next := func(old store.Object) (store.Object, error) {
+		wanted, err := e(clone(old))
+		if err != nil {
+			return nil, err
+		}
+		if err := s.preconditions(wanted, old); err != nil {
+			return nil, err
+		}
+		if subresource == subresourceStatus {
+			return s.nextStatus(wanted, old)
+		}
+		return s.next(ctx, wanted, old)
+	}
+	return s.store(dryRun).Update(ctx, s.Kind, key, "", next) //nolint:wrapcheck // an apierror
+}
+
+// preconditions compares the uid and the version that a caller has seen with those there are.
+func (s *server) preconditions(wanted, old store.Object) error {
+	m, o := s.ensureMetadata(wanted), old.GetMetadata()
+	if m.GetUid() != "" && m.GetUid() != o.GetUid() {
+		return apierror.Conflict(s.resource, o.GetName(), "Precondition failed: UID in precondition: %s, UID in object meta: %s", m.GetUid(), o.GetUid())
+	}
+	if m.GetResourceVersion() != "" && m.GetResourceVersion() != o.GetResourceVersion() {
+		return apierror.Modified(s.resource, o.GetName())
+	}
+	return nil
+}
+
+// next returns what is stored in place of old when a caller wants an object to be as wanted.
+func (s *server) next(ctx context.Context, wanted, old store.Object) (store.Object, error) {
+	keepServerKept(s.ensureMetadata(wanted), old.GetMetadata())
+	s.setStatus(wanted, old)
+	if err := s.admit(ctx, wanted, old); err != nil {
+		return nil, err
+	}
+	return wanted, nil
+}
+
+// nextStatus returns old with the status that a caller wants.
+func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
+	obj := clone(old)
+	s.setStatus(obj, wanted)
+	faults, err := s.shape.Check(obj, nil)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // named there
+	}
+	var causes []apierror.Cause
+	for _, f := range faults {
+		if f.Field == subresourceStatus || strings.HasPrefix(f.Field, subresourceStatus+".") {
+			causes = append(causes, f)
+		}
+	}
+	if len(causes) > 0 {
+		return nil, apierror.InvalidObject(s.resource, old.GetMetadata().GetName(), causes)
+	}
+	return obj, nil
+}
+
+// admit fills in defaults and tells every fault of an object at once. old is nil on creation.
+func (s *server) admit(ctx context.Context, obj, old store.Object) error {
+	if s.Default != nil {
+		s.Default(ctx, obj, old)
+	}
+	causes := s.validateMetadata(obj, old)
+	faults, err := s.shape.Check(obj, nil)
+	if err != nil {
+		return err //nolint:wrapcheck // named there
+	}
+	causes = append(causes, faults...)
+	if old != nil {
+		causes = append(causes, s.fixed.changed(obj.ProtoReflect(), old.ProtoReflect(), "")...)
+	}
+	if s.Validate != nil {
+		causes = append(causes, s.Validate(ctx, obj, old)...)
+	}
+	if causes = unique(causes); len(causes) > 0 {
+		return apierror.InvalidObject(s.resource, firstOf(obj.GetMetadata().GetName(), obj.GetMetadata().GetGenerateName()), causes)
+	}
+	if s.Authorize != nil {
+		return s.Authorize(ctx, obj, old)
+	}
+	return nil
+}
+
+// unique drops faults that another check has told of the same field in the same way.
+func unique(causes []apierror.Cause) []apierror.Cause {
+	type place struct{ field, reason string }
+	seen := map[place]string{}
+	out := causes[:0:0]
+	for _, c := range causes {
+		p := place{c.Field, c.Reason}
+		if first, ok := seen[p]; ok && (c.Message == first || c.Reason == apierror.CauseValueRequired) {
+			continue
+		}
+		seen[p] = c.Message
+		out = append(out, c)
+	}
+	return out
+}
