@@ -176,6 +176,18 @@ func (c *Cache) position() (int64, <-chan struct{}) {
 	return c.revision, c.moved
 }
 
+// WaitVersion returns when the cache is at least as new as a resourceVersion, such as that of an object just written.
+func (c *Cache) WaitVersion(ctx context.Context, version string) error {
+	revision, err := parseRevision(version)
+	if err != nil {
+		return err
+	}
+	if err := c.WaitSynced(ctx); err != nil {
+		return err
+	}
+	return c.waitRevision(ctx, revision)
+}
+
 // waitRevision returns when the cache knows everything up to revision. Where no event brings it there, etcd is asked how
 // far it is.
 func (c *Cache) waitRevision(ctx context.Context, revision int64) error {
