@@ -1,0 +1,223 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Ports are the ports at which a server listens on loopback; router and broker listen on the pods' bridge too.
+type Ports struct{ HTTPS, HTTP, GRPC, Router, Broker, Metrics int }
+
+// DefaultPorts are those that README states.
+func DefaultPorts() Ports {
+	return Ports{HTTPS: 8443, HTTP: 8080, GRPC: 9090, Router: 8000, Broker: 8090, Metrics: 9091}
+}
+
+// FreePorts picks ports that are free on loopback and at another address.
+func FreePorts(address string) (Ports, error) {
+	var p Ports
+	for _, port := range []*int{&p.HTTPS, &p.HTTP, &p.GRPC, &p.Router, &p.Broker, &p.Metrics} {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		if err != nil {
+			return Ports{}, fmt.Errorf("free port: %w", err)
+		}
+		defer l.Close() //nolint:errcheck // only to hold the port until all are picked
+		tcp, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			return Ports{}, fmt.Errorf("free port: %s is no TCP address", l.Addr())
+		}
+		*port = tcp.Port
+		other, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(tcp.Port))) //nolint:noctx // closed at once
+		if err != nil {
+			return Ports{}, fmt.Errorf("free port at %s: %w", address, err)
+		}
+		defer other.Close() //nolint:errcheck // the same
+	}
+	return p, nil
+}
+
+// ServerConfig says which server to start.
+type ServerConfig struct {
+	// Binary is the fairlead binary.
+	Binary string
+	// Dir is the folder of its data, and of its log.
+	Dir string
+	// Cluster is the Kubernetes it works on.
+	Cluster *Cluster
+	// Installation is its id in the cluster, and SystemNamespace where its Secrets are.
+	Installation, SystemNamespace string
+	// Ports are where it listens.
+	Ports Ports
+	// Kubeconfig and Token are the files that it writes for its admin.
+	Kubeconfig, Token string
+	// Flags are further flags.
+	Flags []string
+}
+
+// Server is a fairlead server in a process of its own.
+type Server struct {
+	cfg  ServerConfig
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// args are the arguments of the server.
+func (c ServerConfig) args() []string {
+	loopback := func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+	bridge := func(port int) string { return net.JoinHostPort(c.Cluster.BridgeIP, strconv.Itoa(port)) }
+	return append([]string{
+		"server",
+		"--data-dir", c.Dir,
+		"--kubeconfig", c.Cluster.Kubeconfig,
+		"--installation", c.Installation,
+		"--system-namespace", c.SystemNamespace,
+		"--https-listen", loopback(c.Ports.HTTPS),
+		"--http-listen", loopback(c.Ports.HTTP),
+		"--grpc-listen", loopback(c.Ports.GRPC),
+		"--metrics-listen", loopback(c.Ports.Metrics),
+		"--router-listen", loopback(c.Ports.Router),
+		"--router-pod-listen", bridge(c.Ports.Router),
+		"--broker-listen", loopback(c.Ports.Broker),
+		"--broker-pod-listen", bridge(c.Ports.Broker),
+		"--cluster-dns", net.JoinHostPort(c.Cluster.ClusterDNS, "53"),
+		"--registry", c.Cluster.Registry,
+		"--insecure-registry", c.Cluster.Registry,
+		"--write-kubeconfig", c.Kubeconfig,
+		"--write-token", c.Token,
+	}, c.Flags...)
+}
+
+// Start starts the server, detached from this process's group, and waits until it is ready.
+func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	log, err := os.OpenFile(cfg.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	defer log.Close()                              //nolint:errcheck // the process has its own
+	cmd := exec.Command(cfg.Binary, cfg.args()...) //nolint:noctx // it outlives the caller where that is wanted
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	s := &Server{cfg: cfg, cmd: cmd, done: make(chan error, 1)}
+	go func() { s.done <- cmd.Wait() }()
+	if err := s.ready(ctx); err != nil {
+		_ = cmd.Process.Kill()
+		return nil, fmt.Errorf("%w\n%s", err, tail(cfg.LogFile()))
+	}
+	return s, nil
+}
+
+// LogFile is where the server's log is.
+func (c ServerConfig) LogFile() string { return filepath.Join(c.Dir, "server.log") }
+
+// PID is the process's id.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Config is what the server was started with.
+func (s *Server) Config() ServerConfig { return s.cfg }
+
+// URL is the address of the front door over plain HTTP.
+func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.cfg.Ports.HTTP) }
+
+// CA is the file with the front door's authority.
+func (c ServerConfig) CA() string { return filepath.Join(c.Dir, "tls", "ca.crt") }
+
+// ready waits until the server says it is.
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	last := "it does not answer"
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/readyz", nil)
+		if err != nil {
+			return fmt.Errorf("ready: %w", err)
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<12))
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = string(text)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the server is not ready: %s", last)
+		case err := <-s.done:
+			s.done <- err
+			return fmt.Errorf("the server ended: %w", err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Kill ends the server at once, as `kill -9` does, and waits for its end.
+func (s *Server) Kill() error {
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill the server: %w", err)
+	}
+	<-s.done
+	s.done <- nil
+	return nil
+}
+
+// Stop asks the server to end, and waits.
+func (s *Server) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop the server: %w", err)
+	}
+	select {
+	case err := <-s.done:
+		s.done <- err
+		if err != nil {
+			return fmt.Errorf("the server ended badly: %w\n%s", err, tail(s.cfg.LogFile()))
+		}
+		return nil
+	case <-time.After(30 * time.Second):
+		_ = s.Kill()
+		return fmt.Errorf("the server did not end within 30 s of SIGTERM\n%s", tail(s.cfg.LogFile()))
+	}
+}
+
+// Restart starts a server again on the data of this one.
+func (s *Server) Restart(ctx context.Context) (*Server, error) { return Start(ctx, s.cfg) }
+
+// tail is the end of a file.
+func tail(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+	if len(lines) > 30 {
+		lines = lines[len(lines)-30:]
+	}
+	return string(bytes.Join(lines, []byte("\n")))
+}
+
+// String tells where the server is.
+func (s *Server) String() string {
+	return strings.Join([]string{s.URL(), "pid " + strconv.Itoa(s.PID())}, ", ")
+}
