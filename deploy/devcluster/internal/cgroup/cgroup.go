@@ -40,7 +40,7 @@ type Group struct {
 func New(root, name string) Group { return Group{root: root, name: name} }
 
 // hierarchies are the folders in which the group lives: one with cgroup v2,
-// one a controller with v1. In hybrid mode `unified` has no controllers.
+// one a controller with v1, and in hybrid mode `unified`, which runc uses too.
 func (g Group) hierarchies() ([]string, error) {
 	if _, err := os.Stat(filepath.Join(g.root, "cgroup.controllers")); err == nil {
 		return []string{g.root}, nil
@@ -53,7 +53,7 @@ func (g Group) hierarchies() ([]string, error) {
 	for _, entry := range entries {
 		dir := filepath.Join(g.root, entry.Name())
 		// Joined controllers (cpu,cpuacct) are reachable by links as well.
-		if !entry.IsDir() || entry.Name() == "unified" {
+		if !entry.IsDir() {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {

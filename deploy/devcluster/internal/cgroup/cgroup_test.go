@@ -36,7 +36,7 @@ func TestHierarchies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{filepath.Join(root, "cpuset"), filepath.Join(root, "memory"), filepath.Join(root, "pids")}
+	want := []string{filepath.Join(root, "cpuset"), filepath.Join(root, "memory"), filepath.Join(root, "pids"), filepath.Join(root, "unified")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("v1 (-want +got):\n%s", diff)
 	}

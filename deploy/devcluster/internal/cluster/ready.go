@@ -14,12 +14,18 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"fairlead.dev/deploy/devcluster/internal/render"
 	"fairlead.dev/deploy/devcluster/internal/topology"
 )
 
 const (
 	pollInterval = 50 * time.Millisecond
 	probeLimit   = 2 * time.Second
+	// dialLimit is short, since a ClusterIP without a proxy swallows packets.
+	dialLimit = 250 * time.Millisecond
+	// leaseLimit is how old the node's lease may be; the kubelet renews it
+	// every 10 s.
+	leaseLimit = 40 * time.Second
 )
 
 // eventually repeats probe until it passes; if the context ends first, the
@@ -40,7 +46,7 @@ func eventually(ctx context.Context, probe func(context.Context) error) error {
 
 func dialProbe(network, address string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		conn, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, network, address)
 		if err != nil {
 			return err
 		}
@@ -88,9 +94,21 @@ func probeAPI(ctx context.Context, client kubernetes.Interface) error {
 	return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
-func (c *Cluster) nodeReady(ctx context.Context) error { return c.withClient(ctx, probeNode) }
+// nodeReady waits for the node's condition to be reported by the kubelet that
+// runs now: the one in etcd may be from before.
+func (c *Cluster) nodeReady(ctx context.Context) error {
+	record := c.store.Get(string(render.Kubelet))
+	started, err := record.Started()
+	if err != nil {
+		return err
+	}
+	return c.withClient(ctx, func(ctx context.Context, client kubernetes.Interface) error {
+		return probeNode(ctx, client, started)
+	})
+}
 
-func probeNode(ctx context.Context, client kubernetes.Interface) error {
+// probeNode passes if the node is Ready, and has said so since a given time.
+func probeNode(ctx context.Context, client kubernetes.Interface, since time.Time) error {
 	node, err := client.CoreV1().Nodes().Get(ctx, topology.NodeName, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -101,14 +119,30 @@ func probeNode(ctx context.Context, client kubernetes.Interface) error {
 		}
 	}
 	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			if condition.Status == corev1.ConditionTrue {
-				return nil
-			}
+		if condition.Type != corev1.NodeReady {
+			continue
+		}
+		if condition.Status != corev1.ConditionTrue {
 			return fmt.Errorf("node %s: %s", node.Name, condition.Message)
 		}
+		if condition.LastHeartbeatTime.Time.Before(since.Truncate(time.Second)) {
+			return fmt.Errorf("node %s has not reported since %s", node.Name, since)
+		}
+		return nil
 	}
 	return fmt.Errorf("node %s has reported no condition yet", node.Name)
+}
+
+// probeLease passes if the kubelet has renewed its lease lately.
+func probeLease(ctx context.Context, client kubernetes.Interface) error {
+	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, topology.NodeName, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if renewed := lease.Spec.RenewTime; renewed == nil || time.Since(renewed.Time) > leaseLimit {
+		return fmt.Errorf("the kubelet has not renewed its lease since %s", renewed)
+	}
+	return nil
 }
 
 func (c *Cluster) serviceAccountReady(ctx context.Context) error {

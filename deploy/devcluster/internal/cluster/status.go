@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"fairlead.dev/deploy/devcluster/internal/render"
 	"fairlead.dev/deploy/devcluster/internal/topology"
@@ -87,7 +88,8 @@ func (c *Cluster) probeAll(ctx context.Context) error {
 		probe func(context.Context) error
 	}{
 		{"API server", func(ctx context.Context) error { return probeAPI(ctx, client) }},
-		{"node", func(ctx context.Context) error { return probeNode(ctx, client) }},
+		{"node", func(ctx context.Context) error { return probeNode(ctx, client, time.Time{}) }},
+		{"kubelet", func(ctx context.Context) error { return probeLease(ctx, client) }},
 		{"service proxy", dialProbe("tcp", topology.APIServiceIP+":443")},
 		{"cluster DNS", probeDNS},
 		{"storage", dialProbe("tcp", topology.OnLoopback(topology.StorageMetricsPort))},

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Record tells one process from all others, past ones too.
@@ -57,6 +58,30 @@ func parseStat(line string) (stat, error) {
 		return stat{}, fmt.Errorf("start time in /proc stat: %w", err)
 	}
 	return stat{state: fields[stateIndex][0], startTime: start}, nil
+}
+
+// ticksPerSecond is the unit of the start time: the kernel's USER_HZ, which is
+// 100 on every architecture that Go knows.
+const ticksPerSecond = 100
+
+// Started returns the wall-clock time at which the process started.
+func (r Record) Started() (time.Time, error) {
+	raw, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return time.Time{}, err
+	}
+	age, err := ageOf(r, string(raw))
+	return time.Now().Add(-age), err
+}
+
+// ageOf is the time since a process started, given the content of /proc/uptime.
+func ageOf(r Record, uptime string) (time.Duration, error) {
+	first, _, _ := strings.Cut(uptime, " ")
+	up, err := time.ParseDuration(first + "s")
+	if err != nil {
+		return 0, fmt.Errorf("read /proc/uptime: %w", err)
+	}
+	return up - time.Duration(r.StartTime)*time.Second/ticksPerSecond, nil
 }
 
 func bootID() string {

@@ -69,6 +69,25 @@ func TestRecordAlive(t *testing.T) {
 	}
 }
 
+func TestAge(t *testing.T) {
+	t.Parallel()
+	got, err := ageOf(Record{StartTime: 9050}, "100.75 180.10\n")
+	if want := 10*time.Second + 250*time.Millisecond; err != nil || got != want {
+		t.Errorf("ageOf = %s, %v, want %s", got, err, want)
+	}
+	if _, err := ageOf(Record{}, "cut"); err == nil {
+		t.Error("no error for a broken /proc/uptime")
+	}
+	self, err := newRecord(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := self.Started()
+	if age := time.Since(started); err != nil || age < 0 || age > time.Hour {
+		t.Errorf("this test started %s ago, %v", age, err)
+	}
+}
+
 func TestStoreReadsWhatItWrote(t *testing.T) {
 	t.Parallel()
 	store := NewStore(filepath.Join(t.TempDir(), "pids"))
