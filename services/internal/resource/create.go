@@ -33,7 +33,7 @@ func (s *server) create(ctx context.Context, obj store.Object, dryRun bool) (sto
 	if err := s.admit(ctx, obj, nil); err != nil {
 		return nil, err
 	}
-	return s.store(dryRun).Create(ctx, s.Kind, obj) //nolint:wrapcheck // an apierror
+	return s.store(dryRun).Create(ctx, s.Kind, obj)
 }
 
 // namespaceTakes tells whether the object's namespace takes new objects.

@@ -37,7 +37,7 @@ func (s *server) serveDelete(ctx context.Context, in proto.Message, _ protorefle
 	if p := r.GetPreconditions(); p != nil {
 		options.UID, options.ResourceVersion = p.Uid, p.ResourceVersion
 	}
-	return s.store(dryRun).Delete(ctx, s.Kind, key, options) //nolint:wrapcheck // an apierror
+	return s.store(dryRun).Delete(ctx, s.Kind, key, options)
 }
 
 func checkPropagation(policy string) error {
@@ -73,7 +73,7 @@ func (s *server) serveDeleteCollection(ctx context.Context, in proto.Message, _ 
 	for {
 		list, err := s.deps.Store.List(ctx, s.Kind, options)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // an apierror
+			return nil, err
 		}
 		for _, obj := range list.Items {
 			if err := s.deleteSeen(ctx, obj, r.GetPropagationPolicy(), dryRun); err != nil {
@@ -94,7 +94,7 @@ func (s *server) deleteSeen(ctx context.Context, obj store.Object, propagation s
 	_, err := s.store(dryRun).Delete(ctx, s.Kind, store.Key{Namespace: m.GetNamespace(), Name: m.GetName()},
 		store.DeleteOptions{UID: &uid, Propagation: propagation})
 	if err != nil && !apierror.IsNotFound(err) && !apierror.IsConflict(err) {
-		return err //nolint:wrapcheck // an apierror
+		return err
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type fixture struct {
 	role   authv1.ClusterRoleServiceClient
 	revs   servingv1.RevisionServiceClient
 	binds  authv1.ClusterRoleBindingServiceClient
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of all calls of a test
 }
 
 func kind(t *testing.T, m proto.Message) kinds.Kind {
@@ -179,7 +179,7 @@ func fails(t *testing.T, err error, reason apierror.Reason, text string) *apierr
 }
 
 func fields(e *apierror.Error) []string {
-	var out []string
+	out := make([]string, 0, len(e.Causes))
 	for _, c := range e.Causes {
 		out = append(out, c.Field)
 	}

@@ -6,6 +6,7 @@ package resource
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -56,10 +57,7 @@ func lenient(op jsonpatch.Operation) jsonpatch.Operation {
 	if err != nil || op.Kind() != "replace" || path == "" || isIndex(path[strings.LastIndexByte(path, '/')+1:]) {
 		return op
 	}
-	out := make(jsonpatch.Operation, len(op))
-	for k, v := range op {
-		out[k] = v
-	}
+	out := maps.Clone(op)
 	add := json.RawMessage(`"add"`)
 	out["op"] = &add
 	return out

@@ -5,6 +5,7 @@ package resource
 
 import (
 	"context"
+	"maps"
 	"mime"
 
 	"google.golang.org/protobuf/proto"
@@ -100,7 +101,7 @@ func (s *server) readPatch(r *metav1.PatchRequest) (*patch, error) {
 func (s *server) patched(p *patch, current store.Object) (store.Object, error) {
 	before, err := codec.Marshal(current)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // an apierror
+		return nil, err
 	}
 	after, err := p.edit(before)
 	if err != nil {
@@ -118,7 +119,7 @@ func (s *server) decode(p *patch, data []byte) (store.Object, error) {
 	obj := s.empty()
 	warnings, err := codec.Unmarshal(data, obj, codec.Options{Strict: p.options.validation == validationStrict})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // an apierror
+		return nil, err
 	}
 	p.warnings = nil
 	if p.options.validation == validationWarn {
@@ -153,7 +154,7 @@ func (s *server) applyDocument(ctx context.Context, p *patch) (store.Object, err
 			return obj, err
 		}
 		if err := rpc.MayCreate(ctx); err != nil {
-			return nil, err //nolint:wrapcheck // an apierror
+			return nil, err
 		}
 		obj, err = s.create(ctx, clone(p.apply), p.options.dryRun)
 		if !apierror.IsAlreadyExists(err) {
@@ -166,11 +167,11 @@ func (s *server) applyDocument(ctx context.Context, p *patch) (store.Object, err
 func (s *server) readApply(p *patch, data []byte) error {
 	data, err := codec.YAMLToJSON(data, codec.Limits{Bytes: maxPatchBytes})
 	if err != nil {
-		return err //nolint:wrapcheck // an apierror
+		return err
 	}
 	apiVersion, kind, _, err := codec.TypeMeta(data)
 	if err != nil {
-		return err //nolint:wrapcheck // an apierror
+		return err
 	}
 	if apiVersion != s.Kind.APIVersion() || kind != s.Kind.Kind {
 		return apierror.BadRequest("the document is a %s in version %q, not a %s in version %q", kind, apiVersion, s.Kind.Kind, s.Kind.APIVersion())
@@ -204,12 +205,7 @@ func merged(base, more map[string]string) map[string]string {
 	if len(base) == 0 {
 		return more
 	}
-	out := make(map[string]string, len(base)+len(more))
-	for k, v := range base {
-		out[k] = v
-	}
-	for k, v := range more {
-		out[k] = v
-	}
+	out := maps.Clone(base)
+	maps.Copy(out, more)
 	return out
 }

@@ -31,7 +31,7 @@ func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.
 			return nil, apierror.BadRequest("resourceVersion: %q is none: leave it out, or send one that came from here", v)
 		}
 	}
-	return s.deps.Store.Get(ctx, s.Kind, key) //nolint:wrapcheck // an apierror
+	return s.deps.Store.Get(ctx, s.Kind, key)
 }
 
 func (s *server) serveList(ctx context.Context, in proto.Message, out protoreflect.MessageType) (proto.Message, error) {
@@ -52,7 +52,7 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: r.GetResourceVersionMatch(),
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // an apierror
+		return nil, err
 	}
 	return listResponse(out, list), nil
 }

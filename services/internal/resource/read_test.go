@@ -24,7 +24,7 @@ import (
 )
 
 func names(builds []*buildv1.Build) []string {
-	var out []string
+	out := make([]string, 0, len(builds))
 	for _, b := range builds {
 		out = append(out, b.GetMetadata().GetNamespace()+"/"+b.GetMetadata().GetName())
 	}
@@ -43,17 +43,17 @@ func TestList(t *testing.T) {
 		reason apierror.Reason
 		text   string
 	}{
-		"all":           {req: &metav1.ListRequest{}, want: []string{"other/a", "shop/a", "shop/b", "shop/c"}},
-		"namespace":     {req: &metav1.ListRequest{Namespace: "other"}, want: []string{"other/a"}},
-		"labels":        {req: &metav1.ListRequest{LabelSelector: "name in (a,b),name!=b"}, want: []string{"other/a", "shop/a"}},
-		"fields":        {req: &metav1.ListRequest{FieldSelector: "metadata.name=c"}, want: []string{"shop/c"}},
-		"bad labels":    {req: &metav1.ListRequest{LabelSelector: "a=("}, reason: apierror.ReasonBadRequest, text: "labelSelector: "},
-		"bad fields":    {req: &metav1.ListRequest{FieldSelector: "spec.status=x"}, reason: apierror.ReasonBadRequest, text: "fieldSelector: field label not supported: spec.status"},
-		"bad version":   {req: &metav1.ListRequest{ResourceVersion: "x"}, reason: apierror.ReasonBadRequest, text: "resourceVersion"},
-		"bad limit":     {req: &metav1.ListRequest{Limit: -1}, reason: apierror.ReasonInvalid, text: "limit"},
-		"broken token":  {req: &metav1.ListRequest{Continue: "x"}, reason: apierror.ReasonBadRequest, text: "continue"},
-		"future":        {req: &metav1.ListRequest{ResourceVersion: "999999"}, reason: apierror.ReasonTimeout, text: "Too large resource version"},
-		"cluster scope": {req: &metav1.ListRequest{Namespace: "absent"}},
+		"all":          {req: &metav1.ListRequest{}, want: []string{"other/a", "shop/a", "shop/b", "shop/c"}},
+		"namespace":    {req: &metav1.ListRequest{Namespace: "other"}, want: []string{"other/a"}},
+		"labels":       {req: &metav1.ListRequest{LabelSelector: "name in (a,b),name!=b"}, want: []string{"other/a", "shop/a"}},
+		"fields":       {req: &metav1.ListRequest{FieldSelector: "metadata.name=c"}, want: []string{"shop/c"}},
+		"bad labels":   {req: &metav1.ListRequest{LabelSelector: "a=("}, reason: apierror.ReasonBadRequest, text: "labelSelector: "},
+		"bad fields":   {req: &metav1.ListRequest{FieldSelector: "spec.status=x"}, reason: apierror.ReasonBadRequest, text: "fieldSelector: field label not supported: spec.status"},
+		"bad version":  {req: &metav1.ListRequest{ResourceVersion: "x"}, reason: apierror.ReasonBadRequest, text: "resourceVersion"},
+		"bad limit":    {req: &metav1.ListRequest{Limit: -1}, reason: apierror.ReasonInvalid, text: "limit"},
+		"broken token": {req: &metav1.ListRequest{Continue: "x"}, reason: apierror.ReasonBadRequest, text: "continue"},
+		"future":       {req: &metav1.ListRequest{ResourceVersion: "999999"}, reason: apierror.ReasonTimeout, text: "Too large resource version"},
+		"absent":       {req: &metav1.ListRequest{Namespace: "absent"}, want: []string{}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestGatewayAndReflection(t *testing.T) {
 		t.Errorf("reflection: %v, %v", r, err)
 	}
 	info := f.server.GetServiceInfo()["fairlead.build.v1.BuildService"]
-	var methods []string
+	methods := make([]string, 0, len(info.Methods))
 	for _, m := range info.Methods {
 		methods = append(methods, m.Name)
 	}

@@ -35,12 +35,12 @@ type Hooks struct {
 
 // Handler says how a kind is served.
 type Handler struct {
+	Hooks
+
 	// Kind is the kind.
 	Kind kinds.Kind
 	// ValidName tells what is wrong with a name, or with the prefix of one; nil means that names are DNS subdomains.
 	ValidName validation.ValidateNameFunc
-
-	Hooks
 }
 
 // Namespaces tells whether objects can be made in a namespace.

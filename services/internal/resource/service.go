@@ -108,7 +108,7 @@ func streamMethod(md protoreflect.MethodDescriptor, in, out protoreflect.Message
 		Handler: func(_ any, stream grpc.ServerStream) error {
 			req := in.New().Interface()
 			if err := stream.RecvMsg(req); err != nil {
-				return err //nolint:wrapcheck // a status, or of the interceptors
+				return err
 			}
 			return verb(req, out, stream)
 		},

@@ -43,7 +43,7 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	defer cancel()
 	watcher, err := s.deps.Store.Watch(ctx, s.Kind, options)
 	if err != nil {
-		return err //nolint:wrapcheck // an apierror
+		return err
 	}
 	defer watcher.Stop()
 	if err := stream.SendHeader(metadata.MD{}); err != nil { // callers see that the watch stands before anything happens
@@ -52,11 +52,11 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	response := newWatchResponse(out)
 	for event := range watcher.Events() {
 		if err := stream.SendMsg(response(event)); err != nil {
-			return err //nolint:wrapcheck // a status
+			return err
 		}
 	}
 	if err := watcher.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return err //nolint:wrapcheck // an apierror
+		return err
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *server) change(ctx context.Context, key store.Key, subresource string, 
 		}
 		return s.next(ctx, wanted, old)
 	}
-	return s.store(dryRun).Update(ctx, s.Kind, key, "", next) //nolint:wrapcheck // an apierror
+	return s.store(dryRun).Update(ctx, s.Kind, key, "", next)
 }
 
 // preconditions compares the uid and the version that a caller has seen with those there are.
@@ -90,7 +90,7 @@ func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
 	s.setStatus(obj, wanted)
 	faults, err := s.shape.Check(obj, nil)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // named there
+		return nil, err
 	}
 	var causes []apierror.Cause
 	for _, f := range faults {
@@ -112,7 +112,7 @@ func (s *server) admit(ctx context.Context, obj, old store.Object) error {
 	causes := s.validateMetadata(obj, old)
 	faults, err := s.shape.Check(obj, nil)
 	if err != nil {
-		return err //nolint:wrapcheck // named there
+		return err
 	}
 	causes = append(causes, faults...)
 	if old != nil {

@@ -64,7 +64,7 @@ func (a *authorization) check(ctx context.Context, fullMethod string, m method, 
 	}
 	if m.mayCreate(msg) {
 		create := attrs
-		create.Verb, create.Subresource = "create", ""
+		create.Verb, create.Subresource = verbCreate, ""
 		ctx = withCreateRight(ctx, a.authorizer.Authorize(ctx, id, create))
 	}
 	return ctx, nil
@@ -82,7 +82,7 @@ var errSentTooEarly = errors.New("rpc: the handler answered before it had read a
 
 func (s *authorizedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay what it is
+		return err
 	}
 	if s.done {
 		return nil
@@ -99,5 +99,5 @@ func (s *authorizedStream) SendMsg(m any) error {
 	if !s.done {
 		return errSentTooEarly
 	}
-	return s.ServerStream.SendMsg(m) //nolint:wrapcheck // a status already
+	return s.ServerStream.SendMsg(m)
 }

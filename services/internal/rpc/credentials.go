@@ -24,9 +24,9 @@ func newServerCredentials(cfg *tls.Config) credentials.TransportCredentials {
 
 func (c *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	if conn.LocalAddr().Network() == inMemoryNetwork {
-		return c.local.ServerHandshake(conn) //nolint:wrapcheck // read by grpc
+		return c.local.ServerHandshake(conn)
 	}
-	return c.TransportCredentials.ServerHandshake(conn) //nolint:wrapcheck // read by grpc
+	return c.TransportCredentials.ServerHandshake(conn)
 }
 
 func (c *serverCredentials) Clone() credentials.TransportCredentials {

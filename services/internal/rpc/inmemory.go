@@ -60,7 +60,7 @@ func (m *InMemory) dial(ctx context.Context, _ string) (net.Conn, error) {
 			_ = m.server.Serve(m.listener) // ends when the server stops or the listener closes
 		}()
 	})
-	return m.listener.DialContext(ctx) //nolint:wrapcheck // read by grpc
+	return m.listener.DialContext(ctx)
 }
 
 // Close ends serving new in-memory connections. Connections that are there last until they or the server are closed.

@@ -71,7 +71,7 @@ func wholeError(err error) string {
 	text := err.Error()
 	type wrapper interface{ Unwrap() error }
 	for {
-		w, ok := err.(wrapper) //nolint:errorlint // each link of the chain is looked at by itself
+		w, ok := err.(wrapper)
 		if !ok || w.Unwrap() == nil {
 			return text
 		}

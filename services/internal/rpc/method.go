@@ -4,6 +4,7 @@
 package rpc
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +22,9 @@ import (
 // ContentTypeApply is the content type of patches that create what does not exist.
 const ContentTypeApply = "application/apply-patch+yaml"
 
+// verbCreate is the verb of what has no name yet.
+const verbCreate = "create"
+
 // openServices need neither a token nor a right.
 func openServices() []string {
 	return []string{
@@ -33,7 +37,7 @@ func openServices() []string {
 // kindVerbs are the rights that the methods of a kind's service need.
 func kindVerbs() map[string]Attributes {
 	return map[string]Attributes{
-		"Create":           {Verb: "create"},
+		"Create":           {Verb: verbCreate},
 		"Get":              {Verb: "get"},
 		"List":             {Verb: "list"},
 		"Update":           {Verb: "update"},
@@ -81,10 +85,8 @@ func describe(fullMethod string) method {
 	if !ok {
 		return method{}
 	}
-	for _, open := range openServices() {
-		if service == open {
-			return method{open: true}
-		}
+	if slices.Contains(openServices(), service) {
+		return method{open: true}
 	}
 	desc, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
 	if err != nil {
@@ -158,7 +160,7 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 	if a.Namespace == "" {
 		a.Namespace = meta.GetNamespace()
 	}
-	if a.Name == "" && a.Verb != "create" {
+	if a.Name == "" && a.Verb != verbCreate {
 		a.Name = meta.GetName()
 	}
 	if !m.namespaced {

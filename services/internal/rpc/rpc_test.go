@@ -135,7 +135,7 @@ func TestInterceptorsStandInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	names := make([]string, 0, len(chain))
 	for _, i := range chain {
 		names = append(names, i.name)
 	}

@@ -21,7 +21,7 @@ import (
 func newValidation() (interceptor, error) {
 	checker, err := shape.New()
 	if err != nil {
-		return interceptor{}, err //nolint:wrapcheck // named there
+		return interceptor{}, err
 	}
 	check := func(m any) error {
 		msg, ok := m.(proto.Message)
@@ -30,7 +30,7 @@ func newValidation() (interceptor, error) {
 		}
 		causes, err := checker.Check(msg, isKind)
 		if err != nil {
-			return err //nolint:wrapcheck // named there
+			return err
 		}
 		return invalidRequest(causes)
 	}
@@ -77,7 +77,7 @@ type validatedStream struct {
 
 func (s *validatedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err //nolint:wrapcheck // io.EOF must stay what it is
+		return err
 	}
 	return s.check(m)
 }
