@@ -71,7 +71,7 @@ func Unmarshal(data []byte, m proto.Message, o Options) (warnings []string, err 
 // Marshal writes m as one line of JSON. The same message gives the same bytes: fields stand in the order of their
 // declaration, after apiVersion and kind, and map keys are sorted. Fields that are not set are left out.
 func Marshal(m proto.Message) ([]byte, error) {
-	return Append(nil, m)
+	return Append(make([]byte, 0, 2*proto.Size(m)), m)
 }
 
 // Append is Marshal that appends to buf.

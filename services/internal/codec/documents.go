@@ -127,8 +127,12 @@ func looksLikeJSON(data []byte) bool {
 
 // readYAML reads documents that are separated as YAML says.
 func (c *collector) readYAML(data []byte) error {
-	n := 0
+	n, read := 0, 0
 	for _, part := range split(data) {
+		if part.content == 0 {
+			n++
+			continue
+		}
 		in := yaml.NewDecoder(bytes.NewReader(part.text))
 		for { // more than one only if a document ends with `...`
 			doc := &yamlDocument{merge: mergeKey.Match(part.text)}
@@ -140,6 +144,9 @@ func (c *collector) readYAML(data []byte) error {
 			if err != nil {
 				line, text := yamlProblem(part, err)
 				return documentError(n, line, text)
+			}
+			if read++; read > c.limits.Documents {
+				return documentError(n, part.content, c.tooMany().Error())
 			}
 			if doc.value == nil {
 				continue
@@ -181,13 +188,17 @@ func (c *collector) add(doc json.RawMessage) error {
 		}
 	}
 	if len(c.documents) == c.limits.Documents {
-		if c.limits.Documents == 1 {
-			return errors.New("expected one document, got more")
-		}
-		return fmt.Errorf("there are more than %d documents, the most that are accepted", c.limits.Documents)
+		return c.tooMany()
 	}
 	c.documents = append(c.documents, doc)
 	return nil
+}
+
+func (c *collector) tooMany() error {
+	if c.limits.Documents == 1 {
+		return errors.New("expected one document, got more")
+	}
+	return fmt.Errorf("there are more than %d documents, the most that are accepted", c.limits.Documents)
 }
 
 // listItems returns the items of a document whose kind is List or ends so, and that has items. Items that do not say

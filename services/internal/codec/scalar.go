@@ -30,8 +30,12 @@ const (
 	strValue    = 2
 )
 
-// maxQuantity is longer than any quantity that makes sense; it bounds the work of parsing one.
-const maxQuantity = 64
+// Quantities that make sense are shorter than maxQuantity and have exponents far smaller than maxExponent. Without the
+// bounds one quantity could keep a processor busy for minutes: its parser computes with all digits.
+const (
+	maxQuantity = 64
+	maxExponent = 30
+)
 
 // scalar reads a value that is no message. Where the value does not fit, that is noted and ok is false.
 func (d *decoder) scalar(fd protoreflect.FieldDescriptor, form form) (v protoreflect.Value, ok bool, err error) {
@@ -218,6 +222,12 @@ func canonicalQuantity(s string) (canonical, problem string) {
 	s = strings.TrimSpace(s)
 	if len(s) > maxQuantity {
 		return "", "a quantity has at most " + strconv.Itoa(maxQuantity) + " characters"
+	}
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		exponent, err := strconv.Atoi(s[i+1:])
+		if err == nil && (exponent > maxExponent || exponent < -maxExponent) || errors.Is(err, strconv.ErrRange) {
+			return "", "a quantity has an exponent between -" + strconv.Itoa(maxExponent) + " and " + strconv.Itoa(maxExponent)
+		}
 	}
 	q, err := resource.ParseQuantity(s)
 	if err != nil {

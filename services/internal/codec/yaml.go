@@ -21,48 +21,49 @@ import (
 // chunk is a part of a YAML file that begins at a document marker.
 type chunk struct {
 	text []byte
-	// line is that of the file at which text begins, content that of the first line that is no comment.
+	// line is that of the file at which text begins, content that of the first line that is no comment, or 0.
 	line, content int
 }
 
 // split cuts a file at its document markers, `---` at the beginning of a line, which cannot be anything else in YAML.
-// Parts that hold but comments are joined to the next one, since directives stand before the marker.
+// Comments and directives before the first marker belong to what follows it.
 func split(data []byte) []chunk {
 	var chunks []chunk
-	current := chunk{line: 1}
-	empty := true
-	for number, line := 1, 0; line < len(data); number++ {
+	current, marked := chunk{line: 1}, false
+	for number, begin := 1, 0; begin < len(data); number++ {
 		end := len(data)
-		if i := bytes.IndexByte(data[line:], '\n'); i >= 0 {
-			end = line + i + 1
+		if i := bytes.IndexByte(data[begin:], '\n'); i >= 0 {
+			end = begin + i + 1
 		}
-		text := data[line:end]
-		if isMarker(text) && !empty {
+		line := data[begin:end]
+		content, isMarker := cutMarker(line)
+		if isMarker && (marked || current.content > 0) {
 			chunks = append(chunks, current)
-			current, empty = chunk{line: number}, true
+			current = chunk{line: number}
 		}
-		current.text = data[line-len(current.text) : end]
-		if empty && !isComment(text) {
+		marked = marked || isMarker
+		current.text = data[begin-len(current.text) : end]
+		if current.content == 0 && hasContent(content, marked) {
 			current.content = number
-			empty = isMarker(text) && isComment(text[len("---"):])
 		}
-		line = end
-	}
-	if current.content == 0 {
-		current.content = current.line
+		begin = end
 	}
 	return append(chunks, current)
 }
 
-func isMarker(line []byte) bool {
-	rest, ok := bytes.CutPrefix(line, []byte("---"))
-	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+// cutMarker cuts a document marker from the beginning of a line.
+func cutMarker(line []byte) (rest []byte, found bool) {
+	rest, found = bytes.CutPrefix(line, []byte("---"))
+	if !found || len(rest) > 0 && bytes.IndexByte([]byte(" \t\r\n"), rest[0]) < 0 {
+		return line, false
+	}
+	return rest, true
 }
 
-// isComment tells lines that hold no content: blank ones, comments and directives.
-func isComment(line []byte) bool {
+// hasContent tells whether a line is more than white space, a comment or, before the marker, a directive.
+func hasContent(line []byte, marked bool) bool {
 	line = bytes.TrimSpace(line)
-	return len(line) == 0 || line[0] == '#' || line[0] == '%'
+	return len(line) > 0 && line[0] != '#' && (marked || line[0] != '%')
 }
 
 // mergeKey finds what may be a merge key, `<<`, which can be nothing else where it stands alone.
@@ -80,20 +81,27 @@ func (d *yamlDocument) UnmarshalYAML(unmarshal func(any) error) error {
 	if d.merge {
 		return unmarshal(&d.value)
 	}
-	var m yaml.MapSlice
+	if unmarshal(&[]ignored{}) == nil { // a list, which would fit into a MapSlice too
+		return unmarshal(&d.value)
+	}
+	m := yaml.MapSlice{}
 	err := unmarshal(&m)
 	var noMapping *yaml.TypeError
-	switch {
-	case errors.As(err, &noMapping):
+	if errors.As(err, &noMapping) {
 		return unmarshal(&d.value)
-	case err != nil:
-		return err
-	case m == nil:
+	}
+	if m == nil {
 		m = yaml.MapSlice{}
 	}
 	d.value = m
-	return nil
+	return err
 }
+
+// ignored takes any YAML value and drops it.
+type ignored struct{}
+
+// UnmarshalYAML does nothing.
+func (ignored) UnmarshalYAML(func(any) error) error { return nil }
 
 // yamlLine finds the line in an error of the YAML reader.
 var yamlLine = regexp.MustCompile(`^(?:line (\d+): )?((?s).*)$`)
