@@ -166,7 +166,7 @@ func serverConfig(dir string, c Config, log *core) (*embed.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer address: %w", err)
 	}
-	clients, err := clientURLs(dir, c.Listen)
+	clients, err := clientURLs(dir, c)
 	if err != nil {
 		return nil, err
 	}
@@ -186,20 +186,20 @@ func serverConfig(dir string, c Config, log *core) (*embed.Config, error) {
 }
 
 // clientURLs are the addresses to listen on: the socket, where its path fits, and the loopback address, if wanted.
-func clientURLs(dir, listen string) ([]url.URL, error) {
+func clientURLs(dir string, c Config) ([]url.URL, error) {
 	urls := []url.URL{}
 	if socket := filepath.Join(dir, socketName); len(socket) <= maxSocketPath {
 		urls = append(urls, url.URL{Scheme: "unix", Path: socket})
 	}
-	if listen == "" {
+	if c.Listen == "" {
 		return urls, nil
 	}
-	addr, err := net.ResolveTCPAddr("tcp", listen)
+	addr, err := net.ResolveTCPAddr("tcp", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q of etcd: %w", listen, err)
+		return nil, fmt.Errorf("listen address %q of etcd: %w", c.Listen, err)
 	}
 	if !addr.IP.IsLoopback() {
-		return nil, fmt.Errorf("listen address %q of etcd is not loopback; the embedded etcd has no authentication, so use 127.0.0.1", listen)
+		return nil, fmt.Errorf("listen address %q of etcd is not loopback; the embedded etcd has no authentication, so use 127.0.0.1", c.Listen)
 	}
 	return append(urls, url.URL{Scheme: "http", Host: addr.String()}), nil
 }

@@ -66,7 +66,7 @@ func (c *Cache) Get(key Key) (Object, bool) {
 	return obj, ok
 }
 
-// List returns the objects that a selector chooses, sorted by namespace and name. An empty namespace means all; a nil
+// List returns the objects that a selector chooses, in the order of their keys. An empty namespace means all; a nil
 // selector chooses all.
 func (c *Cache) List(namespace string, selector labels.Selector) []Object {
 	if selector == nil {
@@ -127,10 +127,14 @@ func (c *Cache) selected(f filter) []Object {
 	return out
 }
 
+// sortObjects sorts as etcd does its keys, in which a slash follows the namespace.
 func sortObjects(objects []Object) {
 	slices.SortFunc(objects, func(a, b Object) int {
 		x, y := a.GetMetadata(), b.GetMetadata()
-		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
+		if x.GetNamespace() == y.GetNamespace() {
+			return cmp.Compare(x.GetName(), y.GetName())
+		}
+		return cmp.Compare(x.GetNamespace()+"/", y.GetNamespace()+"/")
 	})
 }
 

@@ -45,7 +45,7 @@ type ListOptions struct {
 	ResourceVersionMatch string
 }
 
-// List is a page of objects, sorted by namespace and name, all of one revision.
+// List is a page of objects, in the order of their keys, all of one revision.
 type List struct {
 	// Items are the objects.
 	Items []Object

@@ -1,0 +1,84 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"fairlead.dev/services/internal/store/etcdtest"
+)
+
+func TestNextMarks(t *testing.T) {
+	const minute = 60
+	cases := map[string]struct {
+		marks  []mark
+		now    mark
+		next   []mark
+		target int64
+		due    bool
+	}{
+		"the first":               {nil, mark{5, 0}, []mark{{5, 0}}, 0, true},
+		"too early":               {[]mark{{5, 0}}, mark{9, 3 * minute}, []mark{{5, 0}}, 0, false},
+		"nothing is old enough":   {[]mark{{5, 0}}, mark{9, 5 * minute}, []mark{{5, 0}, {9, 5 * minute}}, 0, true},
+		"the oldest goes":         {[]mark{{5, 0}, {9, 5 * minute}}, mark{12, 10 * minute}, []mark{{9, 5 * minute}, {12, 10 * minute}}, 5, true},
+		"after a long rest":       {[]mark{{5, 0}, {9, 5 * minute}}, mark{12, 60 * minute}, []mark{{12, 60 * minute}}, 9, true},
+		"a mark from tomorrow":    {[]mark{{5, 100 * minute}}, mark{9, 0}, []mark{{9, 0}}, 0, true},
+		"a little before its due": {[]mark{{5, 0}}, mark{9, 4 * minute}, []mark{{5, 0}, {9, 4 * minute}}, 0, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			next, target, due := nextMarks(tc.marks, tc.now, 5*time.Minute, 10*time.Minute)
+			if d := cmp.Diff(tc.next, next); d != "" || target != tc.target || due != tc.due {
+				t.Errorf("target %d, due %t; want %d, %t; marks (-want +got):\n%s", target, due, tc.target, tc.due, d)
+			}
+		})
+	}
+}
+
+func TestCompactionKeepsTheTimePromised(t *testing.T) {
+	client := etcdtest.Start(t)
+	now := time.Unix(1_700_000_000, 0)
+	stores := make([]*Store, 2) // two processes share the work
+	for i := range stores {
+		s, err := New(client, Options{Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores[i] = s
+	}
+	var at []int64
+	for minute := 0; minute <= 20; minute += 5 {
+		resp, err := client.Put(t.Context(), "x", "y")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, resp.Header.Revision)
+		for _, s := range stores {
+			if err := s.compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now = now.Add(5 * time.Minute)
+	}
+	// The clock stood at 20 minutes: what was written at 10 and later is kept, what was before 10 is not.
+	for i, revision := range at {
+		_, err := client.Get(t.Context(), "x", clientv3.WithRev(revision))
+		if gone := errors.Is(err, rpctypes.ErrCompacted); gone != (i < 2) || (err != nil && !gone) {
+			t.Errorf("the state of minute %d: got %v", i*5, err)
+		}
+	}
+	resp, err := client.Get(t.Context(), stores[0].keys.internal(compactionKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := resp.Kvs[0].Version; v != int64(len(at)) {
+		t.Errorf("the marks were written %d times, want once an interval, %d times", v, len(at))
+	}
+}
