@@ -280,9 +280,12 @@ func (d *decoder) checkType(t *table, about typeMeta) {
 func (d *decoder) field(m protoreflect.Message, f *field, again bool) error {
 	if d.in.PeekKind() == 'n' {
 		if again {
-			d.clear(m, f)
+			clearField(m, f)
 		}
 		return d.in.SkipValue()
+	}
+	if len(f.via) > 0 {
+		defer dropEmpty(m, f.via)
 	}
 	for _, fd := range f.via {
 		m = m.Mutable(fd).Message()
@@ -311,7 +314,26 @@ func (d *decoder) field(m protoreflect.Message, f *field, again bool) error {
 	}
 }
 
-func (d *decoder) clear(m protoreflect.Message, f *field) {
+// dropEmpty clears the inline messages that hold nothing, since no JSON tells them from those that are not set.
+func dropEmpty(m protoreflect.Message, via []protoreflect.FieldDescriptor) {
+	if len(via) == 0 || !m.Has(via[0]) {
+		return
+	}
+	inner := m.Mutable(via[0]).Message()
+	dropEmpty(inner, via[1:])
+	empty := len(inner.GetUnknown()) == 0
+	inner.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
+		empty = false
+		return false
+	})
+	if empty {
+		m.Clear(via[0])
+	}
+}
+
+// clearField clears a field that may be in an inline message.
+func clearField(m protoreflect.Message, f *field) {
+	defer dropEmpty(m, f.via)
 	for _, fd := range f.via {
 		if !m.Has(fd) {
 			return

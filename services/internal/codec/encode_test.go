@@ -149,11 +149,20 @@ func TestNormalize(t *testing.T) {
 		Containers: []*corepb.Container{{Resources: &corepb.ResourceRequirements{Limits: map[string]string{"cpu": "1"}}}},
 	}})
 	want.Metadata = &metav1.ObjectMeta{ManagedFields: []*metav1.ManagedFieldsEntry{{FieldsV1: &metav1.RawJSON{Raw: []byte(`{"a":1}`)}}}}
+	in.Status, want.Status = &servingv1.ServiceStatus{}, &servingv1.ServiceStatus{}
 	if causes := codec.Normalize(in); len(causes) > 0 {
 		t.Fatalf("causes %v", causes)
 	}
 	if diff := cmp.Diff(want, in, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNormalizeEmptyInline(t *testing.T) {
+	t.Parallel()
+	in := &servingv1.RevisionSpec{PodSpec: &corepb.PodSpec{}}
+	if causes := codec.Normalize(in); len(causes) > 0 || in.GetPodSpec() != nil {
+		t.Errorf("got %v with causes %v, want nothing", in, causes)
 	}
 }
 

@@ -29,6 +29,7 @@ func (n *normalizer) message(m protoreflect.Message, depth int) {
 		return
 	}
 	for _, f := range tableOf(m.Descriptor()).fields {
+		dropEmpty(m, f.via)
 		holder := m
 		for _, fd := range f.via {
 			if !holder.Has(fd) {
