@@ -24,6 +24,7 @@ const (
 	codeNoResources       jetstream.ErrorCode = 10023
 	codeStorageExceeded   jetstream.ErrorCode = 10047
 	codeBatchTooLarge     jetstream.ErrorCode = 10199
+	codeBatchDuplicate    jetstream.ErrorCode = 10201
 )
 
 // Message is an event as the engine keeps it.
@@ -32,7 +33,8 @@ type Message struct {
 	Header map[string][]string
 	// Data is the event's data.
 	Data []byte
-	// ID, where it is not empty, makes a second publication within two minutes do nothing.
+	// ID, where it is not empty, makes a second publication within two minutes do nothing. Messages published together
+	// have all IDs of their own, or none.
 	ID string
 }
 
@@ -162,6 +164,8 @@ func publishError(err error) error {
 		return nil
 	case errors.As(err, &api):
 		switch api.ErrorCode {
+		case codeBatchDuplicate: // a batch is there as a whole, or not at all
+			return nil
 		case codeStreamStoreFailed, codeNoResources, codeStorageExceeded:
 			return fmt.Errorf("%w: %s", ErrFull, api.Description)
 		case jetstream.JSErrCodeStreamMessageExceedsMaximum, codeBatchTooLarge:
