@@ -270,14 +270,14 @@ func timeless(path string) ([]byte, error) {
 // libraryPackages are the packages of the standard library that programs are made of; tools that read Go and test support
 // are compiled by those who want them.
 func libraryPackages(ctx context.Context) ([]string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "std")
+	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{if .GoFiles}}{{.ImportPath}}{{end}}", "std")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("list the library: %w", err)
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(pkg string) bool {
-		first, _, _ := strings.Cut(pkg, "/")
-		return slices.Contains([]string{"go", "debug", "testing", "image", "vendor", "internal"}, first)
+		parts := strings.Split(pkg, "/")
+		return slices.Contains([]string{"go", "debug", "testing", "image", "vendor"}, parts[0]) || slices.Contains(parts, "internal")
 	}), nil
 }
