@@ -10,10 +10,12 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/client"
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/store"
 )
@@ -40,8 +42,6 @@ type Result struct {
 	Action string `json:"action,omitempty"`
 	// ResourceVersion is the object's version now.
 	ResourceVersion string `json:"resourceVersion,omitempty"`
-	// Err is what went wrong.
-	Err *apierror.Error `json:"-"`
 }
 
 // Document is one document.
@@ -157,11 +157,10 @@ func (a *Applier) namespace() string {
 }
 
 // Apply tries every document first and, if none is at fault, applies them in order, each told to done. With faults
-// nothing is stored, and the error names each of them; an error afterwards leaves what was applied before it.
+// nothing is stored, and the error is *Faults; an error afterwards is a *Fault, and leaves what was applied before it.
 func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done func(Result)) ([]Result, error) {
 	made := map[string]bool{} // namespaces that earlier documents make
-	var causes []apierror.Cause
-	var first *apierror.Error
+	faults := &Faults{}
 	for _, doc := range docs {
 		_, err := a.one(ctx, doc, true)
 		if doc.APIVersion == "v1" && doc.Kind == "Namespace" {
@@ -170,20 +169,17 @@ func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done 
 		if err == nil || made[doc.Namespace] && apierror.IsNotFound(err) {
 			continue
 		}
-		e := apierror.From(err)
-		if first == nil {
-			first = e
-		}
-		causes = append(causes, prefixed(doc, e, len(docs) > 1)...)
+		faults.List = append(faults.List, Fault{doc, apierror.From(err)})
 	}
-	if first != nil {
-		return nil, combine(first, causes, len(docs) > 1)
+	if len(faults.List) > 0 {
+		faults.combine(len(docs) > 1)
+		return nil, faults
 	}
 	results := make([]Result, 0, len(docs))
 	for _, doc := range docs {
 		res, err := a.one(ctx, doc, dryRun)
 		if err != nil {
-			return results, fmt.Errorf("document %d (%s %s): %w", doc.Index, doc.Kind, doc.Name, err)
+			return results, &Fault{doc, apierror.From(err)}
 		}
 		results = append(results, res)
 		if done != nil {
@@ -191,31 +187,6 @@ func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done 
 		}
 	}
 	return results, nil
-}
-
-func prefixed(doc Document, e *apierror.Error, several bool) []apierror.Cause {
-	if len(e.Causes) == 0 {
-		return []apierror.Cause{{Field: fmt.Sprintf("documents[%d]", doc.Index-1), Reason: string(e.Reason), Message: e.Message}}
-	}
-	out := make([]apierror.Cause, len(e.Causes))
-	for i, c := range e.Causes {
-		if several {
-			c.Field = fmt.Sprintf("documents[%d].%s", doc.Index-1, c.Field)
-		}
-		out[i] = c
-	}
-	return out
-}
-
-func combine(first *apierror.Error, causes []apierror.Cause, several bool) *apierror.Error {
-	e := *first
-	if several {
-		e.Causes = causes
-		if len(causes) > len(first.Causes) {
-			e.Message = fmt.Sprintf("nothing was applied; the first of %d faults: %s", len(causes), first.Message)
-		}
-	}
-	return &e
 }
 
 func (a *Applier) one(ctx context.Context, doc Document, dryRun bool) (Result, error) {
@@ -231,10 +202,12 @@ func (a *Applier) one(ctx context.Context, doc Document, dryRun bool) (Result, e
 
 // patch sends a document as an apply patch, which creates or replaces.
 func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action, version string, err error) {
-	before, err := a.get(ctx, doc)
-	if err != nil {
-		return "", "", err
+	c := client.New(a.Conn, a.Kinds)
+	before, err := c.Get(ctx, doc.kind, store.Key{Namespace: doc.Namespace, Name: doc.Name})
+	if err != nil && !apierror.IsNotFound(err) {
+		return "", "", err //nolint:wrapcheck // an error of ours
 	}
+	created := err != nil
 	req := &metav1.PatchRequest{
 		Namespace: doc.Namespace, Name: doc.Name, Patch: doc.JSON, ContentType: "application/apply-patch+yaml",
 		FieldManager: a.FieldManager, FieldValidation: "Strict", Force: true,
@@ -242,32 +215,16 @@ func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action,
 	if dryRun {
 		req.DryRun = []string{"All"}
 	}
-	out, ok := doc.kind.New().(store.Object)
-	if !ok {
-		return "", "", apierror.Internal(fmt.Errorf("apply: %s is no object", doc.Kind))
+	after, err := c.Patch(ctx, doc.kind, req)
+	if err != nil {
+		return "", "", err //nolint:wrapcheck // an error of ours
 	}
-	if err := a.Conn.Invoke(ctx, "/"+string(doc.kind.Service)+"/Patch", req, out); err != nil {
-		return "", "", apierror.FromStatus(err)
-	}
-	version = out.GetMetadata().GetResourceVersion()
-	switch before {
-	case "":
+	version = after.GetMetadata().GetResourceVersion()
+	switch {
+	case created:
 		return Created, version, nil
-	case version:
+	case proto.Equal(before, after): // versions do not tell: a dry run leaves them as they are
 		return Unchanged, version, nil
 	}
 	return Configured, version, nil
-}
-
-// get returns the version of the object that a document names, empty where there is none.
-func (a *Applier) get(ctx context.Context, doc Document) (string, error) {
-	out, ok := doc.kind.New().(store.Object)
-	if !ok {
-		return "", apierror.Internal(fmt.Errorf("apply: %s is no object", doc.Kind))
-	}
-	err := a.Conn.Invoke(ctx, "/"+string(doc.kind.Service)+"/Get", &metav1.GetRequest{Namespace: doc.Namespace, Name: doc.Name}, out)
-	if e := apierror.From(err); e != nil && e.Reason != apierror.ReasonNotFound {
-		return "", e
-	}
-	return out.GetMetadata().GetResourceVersion(), nil
 }

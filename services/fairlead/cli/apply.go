@@ -1,0 +1,133 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apply"
+	"fairlead.dev/services/internal/client"
+)
+
+// fieldManager is who writes, in the records of who wrote which field.
+const fieldManager = "fairlead"
+
+// dryRun is the value of --dry-run.
+type dryRun string
+
+func (d *dryRun) addFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar((*string)(d), "dry-run", "none", "none, or server: have the server do everything but store")
+	_ = cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{"none", "server"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (d dryRun) check(cmd *cobra.Command) error {
+	switch d {
+	case "none", "server":
+		return nil
+	case "client":
+		return usage(cmd, "--dry-run=client is not supported, since defaults and checks are the server's; use --dry-run=server")
+	}
+	return usage(cmd, "--dry-run is %q; it may be none or server", string(d))
+}
+
+func (d dryRun) on() bool { return d == "server" }
+
+// suffix is what follows the lines of a command.
+func (d dryRun) suffix() string {
+	if d.on() {
+		return " (server dry run)"
+	}
+	return ""
+}
+
+// applier is `fairlead apply`.
+type applier struct {
+	options *options
+	files   files
+	dryRun  dryRun
+}
+
+func newApply(o *options) *cobra.Command {
+	a := &applier{options: o}
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE [flags]",
+		Short: "Make what documents say so",
+		Long: `Create the objects that documents describe, or change them to be so.
+
+Every document is tried first: if one is at fault, none is applied, and each fault is told.`,
+		Example: `  fairlead apply -f service.yaml
+  fairlead apply -f folder -R
+  cat service.yaml | fairlead apply -f - --dry-run=server`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return usage(cmd, "apply takes no arguments, got %q; name files with -f", args[0])
+			case !a.files.given():
+				return usage(cmd, "must specify -f: a file, a folder, or - for standard input")
+			}
+			if err := a.dryRun.check(cmd); err != nil {
+				return err
+			}
+			docs, err := a.files.documents(o)
+			if err != nil {
+				return err
+			}
+			return o.withClient(cmd.Context(), func(c *client.Client) error { return a.run(cmd.Context(), c, docs) })
+		},
+	}
+	a.files.addFlags(cmd)
+	a.dryRun.addFlag(cmd)
+	return cmd
+}
+
+func (a *applier) run(ctx context.Context, c *client.Client, docs []document) error {
+	ap := &apply.Applier{Conn: c.Conn(), Kinds: a.options.kinds, FieldManager: fieldManager, Namespace: a.options.namespace}
+	list := make([]apply.Document, len(docs))
+	for i, doc := range docs {
+		list[i] = doc.Document
+	}
+	_, err := ap.Apply(ctx, list, a.dryRun.on(), func(r apply.Result) {
+		k, _ := c.KindOf(r.APIVersion, r.Kind)
+		fmt.Fprintf(a.options.streams.Out, "%s/%s %s%s\n", typeName(k), r.Name, r.Action, a.dryRun.suffix())
+	})
+	return locate(err, docs, c)
+}
+
+// locate says of each fault which document in which file it is in.
+func locate(err error, docs []document, c *client.Client) error {
+	var faults *apply.Faults
+	var fault *apply.Fault
+	switch {
+	case errors.As(err, &faults):
+		var all []error
+		for i := range faults.List {
+			all = append(all, locateOne(&faults.List[i], docs, c))
+			if _, away := asPeerError(all[i]); away {
+				return all[i] // the same for all
+			}
+		}
+		if len(docs) > 1 {
+			all = append(all, errors.New("nothing was applied, since not every document can be"))
+		}
+		return errors.Join(all...)
+	case errors.As(err, &fault):
+		return locateOne(fault, docs, c)
+	}
+	return err
+}
+
+func locateOne(fault *apply.Fault, docs []document, c *client.Client) error {
+	k, _ := c.KindOf(fault.Document.APIVersion, fault.Document.Kind)
+	return &locatedError{place(docs[fault.Document.Index-1], k), fault.Err}
+}
+
+func place(doc document, k kinds.Kind) string {
+	return fmt.Sprintf("%s: %s/%s", doc.file, typeName(k), doc.Name)
+}

@@ -1,0 +1,72 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apply
+
+import (
+	"fmt"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+// Fault is what is wrong with one document.
+type Fault struct {
+	// Document is the document.
+	Document Document
+	// Err is what is wrong.
+	Err *apierror.Error
+}
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("document %d (%s %s): %v", f.Document.Index, f.Document.Kind, f.Document.Name, f.Err)
+}
+
+// Unwrap returns the error without the document.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Faults is the error of documents of which none was applied, since some are at fault. It wraps one apierror.Error that
+// has a cause for each fault.
+type Faults struct {
+	// List is what is wrong with each, in order.
+	List []Fault
+
+	combined *apierror.Error
+}
+
+func (f *Faults) Error() string { return f.combined.Error() }
+
+// Unwrap returns the faults as one error.
+func (f *Faults) Unwrap() error { return f.combined }
+
+// combine makes one error of the list. With several documents, causes name theirs.
+func (f *Faults) combine(several bool) {
+	first := f.List[0].Err
+	e := *first
+	f.combined = &e
+	if !several {
+		return
+	}
+	e.Causes = nil
+	for _, fault := range f.List {
+		e.Causes = append(e.Causes, fault.causes()...)
+	}
+	if len(e.Causes) > len(first.Causes) {
+		e.Message = fmt.Sprintf("nothing was applied; the first of %d faults: %s", len(e.Causes), first.Message)
+	}
+}
+
+func (f *Fault) causes() []apierror.Cause {
+	place := fmt.Sprintf("documents[%d]", f.Document.Index-1)
+	if len(f.Err.Causes) == 0 {
+		return []apierror.Cause{{Field: place, Reason: string(f.Err.Reason), Message: f.Err.Message}}
+	}
+	out := make([]apierror.Cause, len(f.Err.Causes))
+	for i, c := range f.Err.Causes {
+		if c.Field != "" {
+			c.Field = "." + c.Field
+		}
+		c.Field = place + c.Field
+		out[i] = c
+	}
+	return out
+}
