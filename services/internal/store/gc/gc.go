@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"maps"
+	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
 	"k8s.io/client-go/util/workqueue"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
@@ -45,8 +47,8 @@ type collector struct {
 	queue workqueue.TypedRateLimitingInterface[item]
 
 	mu sync.Mutex
-	// owners are the uids of each dependent's owners.
-	owners map[item][]string
+	// owners are what each dependent says of its owners.
+	owners map[item][]*metav1.OwnerReference
 	// dependents are the objects that name a uid as an owner.
 	dependents map[string]map[item]struct{}
 }
@@ -63,7 +65,7 @@ func Run(ctx context.Context, s *store.Store, ks []kinds.Kind, log *slog.Logger)
 		log:   log.With("component", "gc"),
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[item]()),
 
-		owners:     map[item][]string{},
+		owners:     map[item][]*metav1.OwnerReference{},
 		dependents: map[string]map[item]struct{}{},
 	}
 	for _, k := range ks {
@@ -98,73 +100,62 @@ func Run(ctx context.Context, s *store.Store, ks []kinds.Kind, log *slog.Logger)
 func (c *collector) observe(gk groupKind, ev store.Event) {
 	m := ev.Object.GetMetadata()
 	it := item{gk, store.KeyOf(ev.Object)}
+	refs := m.GetOwnerReferences()
 	if ev.Type == store.Deleted {
-		c.index(it, nil)
-		for dependent := range c.dependentsOf(m.GetUid()) {
+		refs = nil
+		for _, dependent := range c.dependentsOf(m.GetUid()) {
 			c.queue.Add(dependent)
 		}
-		c.queueWaitingOwners(it, m)
-		return
 	}
-	changed := c.index(it, m.GetOwnerReferences())
-	if changed || waits(m) {
+	was, changed := c.index(it, refs)
+	if ev.Type != store.Deleted && (changed || waits(m)) {
 		c.queue.Add(it)
 	}
-	if changed {
-		c.queueWaitingOwners(it, m)
+	if !changed {
+		return
+	}
+	// An owner may have waited for this dependent to go, or to let go of it.
+	for _, ref := range was {
+		if owner, _, ok := c.ownerOf(it, ref); ok {
+			c.queue.Add(owner)
+		}
 	}
 }
 
-// index notes the owners of a dependent, and tells whether they are others than before.
-func (c *collector) index(it item, refs []*metav1.OwnerReference) (changed bool) {
-	uids := make([]string, 0, len(refs))
-	for _, r := range refs {
-		uids = append(uids, r.GetUid())
-	}
+// index notes the owners of a dependent, and returns those before, and whether they were others.
+func (c *collector) index(it item, refs []*metav1.OwnerReference) (was []*metav1.OwnerReference, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := c.owners[it]
-	if strings.Join(was, "\x00") == strings.Join(uids, "\x00") {
-		return false
+	was = c.owners[it]
+	if slices.EqualFunc(was, refs, func(a, b *metav1.OwnerReference) bool { return proto.Equal(a, b) }) {
+		return was, false
 	}
-	for _, uid := range was {
+	for _, ref := range was {
+		uid := ref.GetUid()
 		delete(c.dependents[uid], it)
 		if len(c.dependents[uid]) == 0 {
 			delete(c.dependents, uid)
 		}
 	}
 	delete(c.owners, it)
-	if len(uids) > 0 {
-		c.owners[it] = uids
+	if len(refs) > 0 {
+		c.owners[it] = refs
 	}
-	for _, uid := range uids {
+	for _, ref := range refs {
+		uid := ref.GetUid()
 		if c.dependents[uid] == nil {
 			c.dependents[uid] = map[item]struct{}{}
 		}
 		c.dependents[uid][it] = struct{}{}
 	}
-	return true
+	return was, true
 }
 
 // dependentsOf returns the known dependents of an owner.
-func (c *collector) dependentsOf(uid string) map[item]struct{} {
+func (c *collector) dependentsOf(uid string) []item {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make(map[item]struct{}, len(c.dependents[uid]))
-	for it := range c.dependents[uid] {
-		out[it] = struct{}{}
-	}
-	return out
-}
-
-// queueWaitingOwners queues all owners being deleted that may have waited for this dependent.
-func (c *collector) queueWaitingOwners(it item, m *metav1.ObjectMeta) {
-	for _, ref := range m.GetOwnerReferences() {
-		owner, _, ok := c.ownerOf(it, ref)
-		if ok {
-			c.queue.Add(owner)
-		}
-	}
+	return slices.Collect(maps.Keys(c.dependents[uid]))
 }
 
 // next works on one object. It returns false when the queue is shut down.
