@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command devcluster runs a one-node Kubernetes on this machine, for
 // development and tests. Called by the name of a component (argv[0]) it is
 // that component.

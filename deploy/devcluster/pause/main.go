@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pause is the sandbox container of every pod: it holds the pod's
 // namespaces, reaps orphans and ends on SIGTERM or SIGINT.
 package main

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cgroup keeps all processes of a devcluster, its pods' too, in cgroups
 // of one name, so that none is missed when the cluster ends. It knows cgroup
 // v1 (and hybrid) as well as v2.

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cleanup takes away what a devcluster leaves outside of its state
 // folder, whether it was stopped or killed.
 package cleanup

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package cleanup
 
 import (

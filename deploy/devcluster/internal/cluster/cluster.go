@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cluster brings a devcluster up and down.
 package cluster
 
@@ -12,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"fairlead.dev/deploy/devcluster/internal/cgroup"
 	"fairlead.dev/deploy/devcluster/internal/process"
@@ -67,20 +72,31 @@ func (c *Cluster) step(ctx context.Context, title string, do func(context.Contex
 	return nil
 }
 
-// lock keeps other commands on this state folder out until release is called.
-func (c *Cluster) lock() (release func(), err error) {
+// lock keeps other commands out until release is called, those on other state
+// folders too: they share the machine. The folder /run is what they lock, since
+// it is there before any of ours and leaves nothing behind.
+func (c *Cluster) lock(ctx context.Context) (release func(), err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a devcluster makes mounts, links and cgroups: run as root")
 	}
-	if err := os.MkdirAll(c.paths.State, 0o755); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(c.paths.Lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.Open(filepath.Dir(topology.RunDir))
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", c.paths.Lock(), err), file.Close())
+	waits := false
+	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(context.Context) (bool, error) {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err == nil, err
+		}
+		if !waits {
+			fmt.Fprintln(c.out, "another devcluster command is at work: waiting for it")
+		}
+		waits = true
+		return false, nil
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
 	}
 	return func() { _ = file.Close() }, nil
 }

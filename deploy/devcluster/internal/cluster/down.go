@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -22,7 +25,7 @@ const (
 
 // Down stops the cluster and removes all that is outside of its state folder.
 func (c *Cluster) Down(ctx context.Context) error {
-	release, err := c.lock()
+	release, err := c.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -35,8 +38,9 @@ func (c *Cluster) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if have != "" && have != c.paths.State {
-		return fmt.Errorf("this machine holds the devcluster of %s: run `devcluster down --state %s`", have, have)
+	if have != "" && have != c.paths.State && c.running() == 0 {
+		fmt.Fprintf(c.out, "the devcluster of %s does not run; the one of %s does, and is left alone\n", c.paths.State, have)
+		return nil
 	}
 	if err := c.step(ctx, "stop the components", c.stopComponents); err != nil {
 		return err
@@ -48,7 +52,7 @@ func (c *Cluster) down(ctx context.Context) error {
 
 // Clean stops the cluster and deletes its state folder.
 func (c *Cluster) Clean(ctx context.Context) error {
-	release, err := c.lock()
+	release, err := c.lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -27,7 +30,7 @@ const (
 // Up starts what does not run and waits until the cluster is ready to use. A
 // cluster that is up is only looked at.
 func (c *Cluster) Up(ctx context.Context) error {
-	release, err := c.lock()
+	release, err := c.lock(ctx)
 	if err != nil {
 		return err
 	}

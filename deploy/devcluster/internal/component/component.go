@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package component holds the entry points of the programs that are compiled
 // into the devcluster binary.
 package component
@@ -11,6 +14,7 @@ import (
 	_ "k8s.io/component-base/logs/json/register"          // the JSON log format
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // metrics of client-go
 	_ "k8s.io/component-base/metrics/prometheus/version"  // the version metric
+	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -18,13 +22,20 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 	_ "time/tzdata" // time zones of CronJobs
 
+	"fairlead.dev/deploy/devcluster/internal/localpath"
 	"fairlead.dev/deploy/devcluster/internal/render"
 )
+
+// Kubectl is the client that comes with the cluster.
+const Kubectl = "kubectl"
 
 // Lookup returns the program that this binary plays when it is called by name,
 // or nil. The program does not return before its process is to end, and
 // returns the exit code.
 func Lookup(name string) func() int {
+	if name == Kubectl {
+		return kube(kubectl.NewDefaultKubectlCommand)
+	}
 	switch render.Component(name) {
 	case render.APIServer:
 		return kube(apiserver.NewAPIServerCommand)
@@ -43,7 +54,7 @@ func Lookup(name string) func() int {
 	case render.DNS:
 		return withArgs(runDNS)
 	case render.Storage:
-		return withArgs(runStorage)
+		return withArgs(localpath.Run)
 	case render.Containerd:
 	}
 	return nil

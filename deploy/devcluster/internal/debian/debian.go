@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package debian installs the programs that a devcluster takes from the
 // distribution: containerd, runc, the CNI plugins and network tools.
 package debian

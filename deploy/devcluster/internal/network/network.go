@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package network makes and removes what a devcluster needs of the kernel's
 // networking: the pod bridge, a route to the Service range, address
 // translation for pods, and a few sysctls.

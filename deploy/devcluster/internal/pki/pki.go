@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pki makes the keys and certificates of a devcluster: one CA for the
 // cluster, one for the front proxy, one for etcd.
 package pki

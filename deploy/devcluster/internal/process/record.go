@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process starts detached programs and finds them again. A process is
 // known by its id, its start time and the boot it belongs to, so that a stale
 // record never leads to a stranger's process.

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -69,7 +72,7 @@ func (s Store) Start(spec Spec, placed func(pid int) error) (*Running, error) {
 		err = errors.Join(placed(record.PID), s.Put(spec.Name, record))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("record %s: %w", spec.Name, err), cmd.Process.Kill())
+		return nil, errors.Join(fmt.Errorf("record %s (what it said is in %s): %w", spec.Name, spec.LogFile, err), cmd.Process.Kill())
 	}
 	return &Running{Record: record, Exited: exited}, nil
 }

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package render writes the configuration files of a devcluster's components
 // and their command lines.
 package render

@@ -1,3 +1,6 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package topology names everything a devcluster occupies: addresses, ports,
 // names and paths. One machine holds at most one running devcluster, so all of
 // it but the state folder is fixed.
@@ -26,7 +29,9 @@ const (
 	RegistryHost  = "registry.fairlead.local"
 	StorageClass  = "local-path"
 	Provisioner   = "fairlead.dev/local-path"
-	PauseImage    = "fairlead.dev/devcluster/pause:1"
+	// PauseImage gets another tag when its program changes: a node that has
+	// an image of this name takes it.
+	PauseImage = "fairlead.dev/devcluster/pause:1"
 	// Marker tags what is made outside of the state folder: the run folder,
 	// the cgroup, the nftables table, iptables comments, the CNI network and
 	// the line in /etc/hosts.
@@ -83,9 +88,6 @@ func (p Paths) AdminKubeconfig() string { return p.in("admin.kubeconfig") }
 
 // RegistryFile holds the registry's name:port.
 func (p Paths) RegistryFile() string { return p.in("registry") }
-
-// Lock serialises commands that change the cluster.
-func (p Paths) Lock() string { return p.in("lock") }
 
 // PKI returns a file of the key folder.
 func (p Paths) PKI(name string) string { return p.in("pki", name) }

@@ -1,4 +1,8 @@
-package component
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package localpath provisions volumes as folders of the node.
+package localpath
 
 import (
 	"context"
@@ -19,7 +23,9 @@ import (
 	"fairlead.dev/deploy/devcluster/internal/topology"
 )
 
-func runStorage(args []string) error {
+// Run provisions until the process is told to end. Its arguments are a kubeconfig
+// and the folder of volumes.
+func Run(args []string) error {
 	if len(args) != 2 {
 		return errors.New("want two arguments: the kubeconfig and the folder of volumes")
 	}
