@@ -1,0 +1,149 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package auth answers who callers are and what they may do. It owns roles and bindings, issues and revokes tokens, and
+// makes kubeconfigs.
+//
+// Tokens are JWTs signed by keys that lie in a Kubernetes Secret. Revocations lie in etcd and are watched by every
+// process. Rights are evaluated from the store's caches; what no rule allows is denied.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"k8s.io/client-go/kubernetes"
+
+	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
+	"fairlead.dev/services/internal/resource"
+	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/store"
+)
+
+// Cluster is the Kubernetes that holds signing keys and gives administrators their rights.
+type Cluster interface {
+	Clientset() kubernetes.Interface
+	Installation() string
+	SystemNamespace() string
+}
+
+// Deps are what auth works with.
+type Deps struct {
+	// Store keeps roles and bindings.
+	Store *store.Store
+	// Etcd keeps revocations. It is the store's client.
+	Etcd *clientv3.Client
+	// Kube is the cluster.
+	Kube Cluster
+	// Namespaces is asked before roles and bindings are made in a namespace; nil means that every namespace exists.
+	Namespaces resource.Namespaces
+	// Log gets what happens in the background; nil means that nothing is logged.
+	Log *slog.Logger
+}
+
+// Server is the auth service.
+type Server struct {
+	cfg         Config
+	deps        Deps
+	kinds       authKinds
+	keys        *keyring
+	revocations *revocations
+	policy      *policy
+	tokens      *tokens
+
+	mu     sync.RWMutex
+	target kubeconfigTarget
+}
+
+// New makes the service. It asks nothing of store or cluster yet.
+func New(cfg Config, deps Deps) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Store == nil || deps.Etcd == nil || deps.Kube == nil {
+		return nil, errors.New("auth: Deps needs Store, Etcd and Kube")
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	k, err := findKinds()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, deps: deps, kinds: k,
+		keys:        newKeyring(deps.Kube, cfg.KeySecret, deps.Log),
+		revocations: newRevocations(deps.Etcd, cfg.Prefix, deps.Log),
+		policy:      newPolicy(deps.Store, k),
+	}
+	s.tokens = &tokens{cfg: cfg, keys: s.keys, revocations: s.revocations, now: time.Now}
+	return s, nil
+}
+
+// Register registers the services of auth's kinds, and of tokens.
+func (s *Server) Register(reg grpc.ServiceRegistrar) error {
+	deps := resource.Deps{Store: s.deps.Store, Namespaces: s.deps.Namespaces, Log: s.deps.Log}
+	if err := resource.Register(reg, deps, s.handlers()...); err != nil {
+		return fmt.Errorf("auth: %w", err)
+	}
+	authv1.RegisterTokenServiceServer(reg, &tokenService{server: s})
+	return nil
+}
+
+// Run makes what must exist and follows keys, revocations, roles and bindings until ctx ends. Until it has begun, calls
+// wait.
+func (s *Server) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.keys.follow(ctx) })
+	wg.Go(func() { s.revocations.follow(ctx) })
+	wg.Go(func() { s.retry(ctx, "make administrators known to the cluster", s.bindAdministrators) })
+	wg.Go(func() {
+		s.retry(ctx, "make built-in roles", s.makeBuiltIn)
+		s.policy.follow(ctx, s.builtInKnown)
+	})
+	wg.Wait()
+	return nil
+}
+
+// retry does a piece of work until it is done or ctx ends.
+func (s *Server) retry(ctx context.Context, what string, work func(context.Context) error) {
+	retry(ctx, s.deps.Log, what, work)
+}
+
+// Longest and shortest wait between tries.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+func retry(ctx context.Context, log *slog.Logger, what string, work func(context.Context) error) {
+	wait := minBackoff
+	for {
+		err := work(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		log.WarnContext(ctx, "auth: trying again", "work", what, "error", err, "after", wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+}
+
+// Authenticator tells who holds a token.
+func (s *Server) Authenticator() rpc.Authenticator { return s.tokens }
+
+// Authorizer tells what callers may do.
+func (s *Server) Authorizer() rpc.Authorizer { return s.policy }

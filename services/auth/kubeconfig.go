@@ -1,0 +1,53 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+// kubeconfigTarget is the front door that kubeconfigs lead to.
+type kubeconfigTarget struct {
+	url string
+	ca  []byte
+}
+
+// SetKubeconfigTarget says where kubeconfigs lead: the front door's URL, and the PEM of the certificates by which it is
+// known; none for those that the system trusts. Until it is called none are made.
+func (s *Server) SetKubeconfigTarget(url string, ca []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.target = kubeconfigTarget{url: url, ca: ca}
+}
+
+func (s *Server) kubeconfigTarget() (kubeconfigTarget, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.target.url == "" {
+		return kubeconfigTarget{}, apierror.Unavailable(time.Second, "the server does not know its own address yet; try again in a moment")
+	}
+	return s.target, nil
+}
+
+// kubeconfig makes a kubeconfig by which a user reaches the front door.
+func (t kubeconfigTarget) kubeconfig(user, namespace, token string) (string, error) {
+	const name = "fairlead"
+	config := clientcmdapi.NewConfig()
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: t.url, CertificateAuthorityData: t.ca}
+	config.AuthInfos[user] = &clientcmdapi.AuthInfo{Token: token}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: cmp.Or(namespace, "default")}
+	config.CurrentContext = name
+	data, err := clientcmd.Write(*config)
+	if err != nil {
+		return "", fmt.Errorf("auth: write a kubeconfig: %w", err)
+	}
+	return string(data), nil
+}
