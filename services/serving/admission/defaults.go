@@ -1,0 +1,121 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	corepb "fairlead.dev/gen/go/fairlead/core/v1"
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/serving/names"
+)
+
+const wholePercent = 100
+
+func (r Rules) defaultService(ctx context.Context, obj, old *servingv1.Service) {
+	if obj.GetSpec() == nil {
+		obj.Spec = &servingv1.ServiceSpec{}
+	}
+	r.defaultTemplate(obj.GetSpec().GetTemplate())
+	if len(obj.GetSpec().GetTraffic()) == 0 {
+		obj.Spec.Traffic = []*servingv1.TrafficTarget{{Percent: proto.Int64(wholePercent)}}
+	}
+	defaultTraffic(obj.GetSpec().GetTraffic())
+	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+}
+
+func (r Rules) defaultConfiguration(ctx context.Context, obj, old *servingv1.Configuration) {
+	r.defaultTemplate(obj.GetSpec().GetTemplate())
+	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+}
+
+func (r Rules) defaultRevision(ctx context.Context, obj, old *servingv1.Revision) {
+	r.defaultRevisionSpec(obj.GetSpec())
+	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+}
+
+func (r Rules) defaultRoute(ctx context.Context, obj, old *servingv1.Route) {
+	defaultTraffic(obj.GetSpec().GetTraffic())
+	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+}
+
+// sign notes who made an object and who last changed what it wants. Nobody else can write these notes.
+func sign(ctx context.Context, m, old *metav1.ObjectMeta, update, changed bool) {
+	if m == nil {
+		return
+	}
+	user := ""
+	if id, ok := rpc.IdentityFrom(ctx); ok {
+		user = id.User
+	}
+	creator, modifier := user, user
+	if update {
+		creator = old.GetAnnotations()[names.AnnotationCreator]
+		if !changed {
+			modifier = old.GetAnnotations()[names.AnnotationLastModifier]
+		}
+	}
+	for key, value := range map[string]string{names.AnnotationCreator: creator, names.AnnotationLastModifier: modifier} {
+		if value == "" {
+			delete(m.GetAnnotations(), key)
+			continue
+		}
+		if m.GetAnnotations() == nil {
+			m.Annotations = map[string]string{}
+		}
+		m.Annotations[key] = value
+	}
+}
+
+func defaultTraffic(traffic []*servingv1.TrafficTarget) {
+	for _, t := range traffic {
+		if t.LatestRevision == nil {
+			t.LatestRevision = proto.Bool(t.GetRevisionName() == "")
+		}
+	}
+}
+
+func (r Rules) defaultTemplate(template *servingv1.RevisionTemplateSpec) {
+	if template != nil {
+		r.defaultRevisionSpec(template.GetSpec())
+	}
+}
+
+func (r Rules) defaultRevisionSpec(spec *servingv1.RevisionSpec) {
+	if spec == nil {
+		return
+	}
+	if spec.ContainerConcurrency == nil {
+		spec.ContainerConcurrency = proto.Int64(0)
+	}
+	if spec.GetTimeoutSeconds() == 0 {
+		spec.TimeoutSeconds = proto.Int64(r.DefaultTimeoutSeconds)
+	}
+	pod := spec.GetPodSpec()
+	if pod == nil {
+		return
+	}
+	if pod.EnableServiceLinks == nil {
+		pod.EnableServiceLinks = proto.Bool(false)
+	}
+	nameContainers(pod.GetContainers(), names.DefaultContainer)
+	nameContainers(pod.GetInitContainers(), "init-container")
+}
+
+func nameContainers(containers []*corepb.Container, name string) {
+	for i, c := range containers {
+		switch {
+		case c.GetName() != "":
+		case len(containers) == 1:
+			c.Name = name
+		default:
+			c.Name = fmt.Sprintf("%s-%d", name, i)
+		}
+	}
+}
