@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"k8s.io/apimachinery/pkg/api/validation"
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/kube"
@@ -39,8 +40,8 @@ func (s *server) create(ctx context.Context, obj store.Object, dryRun bool) (sto
 // namespaceTakes tells whether the object's namespace takes new objects.
 func (s *server) namespaceTakes(ctx context.Context, obj store.Object) error {
 	namespace := obj.GetMetadata().GetNamespace()
-	if !s.Kind.Namespaced || s.deps.Namespaces == nil {
-		return nil
+	if !s.Kind.Namespaced || s.deps.Namespaces == nil || len(validation.ValidateNamespaceName(namespace, false)) > 0 {
+		return nil // what is wrong with the name is told with all other faults
 	}
 	state, err := s.deps.Namespaces.State(ctx, namespace)
 	if err != nil {

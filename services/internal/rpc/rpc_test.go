@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
@@ -388,5 +389,29 @@ func TestNobodyIsLetInByAnUnfinishedConfig(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not told of: %v", want, err)
 		}
+	}
+}
+
+func TestErrorsFitIntoHeaders(t *testing.T) {
+	f := start(t, nil)
+	f.builds.get = func(context.Context) (*buildv1.Build, error) {
+		causes := make([]apierror.Cause, 500)
+		for i := range causes {
+			causes[i] = apierror.Invalid(strings.Repeat("ä", 2000), strings.Repeat("x", 5000))
+		}
+		return nil, apierror.InvalidObject(apierror.Resource{Kind: "Build"}, strings.Repeat("n", 5000), causes)
+	}
+	_, err := buildv1.NewBuildServiceClient(f.conn).Get(as("alice"), &metav1.GetRequest{Namespace: "a", Name: "b"})
+	e := apierror.FromStatus(err)
+	if e.Reason != apierror.ReasonInvalid || len(e.Causes) != maxCauses+1 || e.Causes[maxCauses].Message != "and 400 more faults" ||
+		len(e.Message) > maxMessageBytes+8 || len(e.Causes[0].Field) > maxCauseBytes+8 {
+		t.Errorf("got %s, %d causes, %d bytes", e.Reason, len(e.Causes), len(e.Message))
+	}
+}
+
+func TestNothingIsSentBeforeTheRightIsKnown(t *testing.T) {
+	s := &authorizedStream{check: func(proto.Message) error { return nil }}
+	if err := s.SendMsg(&emptypb.Empty{}); !errors.Is(err, errSentTooEarly) {
+		t.Errorf("got %v", err)
 	}
 }
