@@ -32,6 +32,12 @@ const (
 	maxFaults = 100
 )
 
+// Names of what an object says about its own type.
+const (
+	nameAPIVersion = "apiVersion"
+	nameKind       = "kind"
+)
+
 // Options say how a document is read.
 type Options struct {
 	// Strict makes errors of unknown and duplicate fields. Otherwise they are warnings.
@@ -113,9 +119,9 @@ func TypeMeta(data []byte) (apiVersion, kind string, name Name, err error) {
 	var strings [2]string
 	err = d.object(func(key string) error {
 		switch key {
-		case "apiVersion":
+		case nameAPIVersion:
 			return d.text(&strings[0])
-		case "kind":
+		case nameKind:
 			return d.text(&strings[1])
 		case "metadata":
 			return d.objectName(&name)
@@ -157,9 +163,8 @@ func newReader(data []byte) *jsontext.Decoder {
 
 // syntaxError words an error of the JSON reader for the user.
 func syntaxError(data []byte, err error) error {
-	var known *apierror.Error
-	if errors.As(err, &known) {
-		return err
+	if known, ok := errors.AsType[*apierror.Error](err); ok {
+		return known
 	}
 	line, text := jsonProblem(data, err)
 	return apierror.BadRequest("invalid JSON: line %d: %s", line, text).Wrap(err)

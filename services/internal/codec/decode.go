@@ -85,8 +85,8 @@ func (d *decoder) report(t *table, unexpected []apierror.Cause) error {
 func (d *decoder) push(s step) { d.path = append(d.path, s) }
 func (d *decoder) pop()        { d.path = d.path[:len(d.path)-1] }
 
-// fault notes that the value being read does not fit.
-func (d *decoder) fault(reason, format string, args ...any) {
+// faultf notes that the value being read does not fit.
+func (d *decoder) faultf(reason, format string, args ...any) {
 	if len(d.faults) >= maxFaults {
 		d.dropped++
 		return
@@ -113,7 +113,7 @@ func (d *decoder) mismatch(expected string) error {
 	if err != nil {
 		return err
 	}
-	d.fault(apierror.CauseTypeInvalid, "expected %s, got %s", expected, describe(v))
+	d.faultf(apierror.CauseTypeInvalid, "expected %s, got %s", expected, describe(v))
 	return nil
 }
 
@@ -189,7 +189,7 @@ func (d *decoder) tooDeep() bool {
 	if d.in.StackDepth() < MaxDepth {
 		return false
 	}
-	d.fault(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
+	d.faultf(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
 	return true
 }
 
@@ -222,9 +222,9 @@ func (d *decoder) message(m protoreflect.Message) error {
 			}
 			err = d.field(m, t.fields[i], seen[i])
 			seen[i] = true
-		case t.kind != "" && name == "apiVersion":
+		case t.kind != "" && name == nameAPIVersion:
 			err = d.typeMeta(&about.apiVersion, &about.hasAPIVersion)
-		case t.kind != "" && name == "kind":
+		case t.kind != "" && name == nameKind:
 			err = d.typeMeta(&about.kind, &about.hasKind)
 		default:
 			d.note(apierror.CauseUnexpectedField, "unknown field", t.suggest(name))
@@ -266,12 +266,12 @@ func (d *decoder) checkType(t *table, about typeMeta) {
 	if t.kind == "" || !wrongVersion && !wrongKind {
 		return
 	}
-	name := "kind"
+	name := nameKind
 	if wrongVersion {
-		name = "apiVersion"
+		name = nameAPIVersion
 	}
 	d.push(step{name: name})
-	d.fault(apierror.CauseValueInvalid, "expected apiVersion %q and kind %q, got apiVersion %q and kind %q",
+	d.faultf(apierror.CauseValueInvalid, "expected apiVersion %q and kind %q, got apiVersion %q and kind %q",
 		t.apiVersion, t.kind, abridge(about.apiVersion), abridge(about.kind))
 	d.pop()
 }
@@ -295,7 +295,7 @@ func (d *decoder) field(m protoreflect.Message, f *field, again bool) error {
 	}
 	if o := f.fd.ContainingOneof(); o != nil && !o.IsSynthetic() {
 		if other := m.WhichOneof(o); other != nil {
-			d.fault(apierror.CauseValueForbidden, "may not be set together with %s", other.JSONName())
+			d.faultf(apierror.CauseValueForbidden, "may not be set together with %s", other.JSONName())
 		}
 	}
 	switch {

@@ -10,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
@@ -107,6 +109,26 @@ func TestUnmarshal(t *testing.T) {
 			in:     `{"metadata":{"generation":9223372036854775807}}`,
 			want:   &servingv1.Service{Metadata: &metav1.ObjectMeta{Generation: 9223372036854775807}},
 		},
+		"Bytes": {
+			reason: "bytes are base64",
+			in:     `{"data":"aGkK"}`,
+			want:   &buildv1.LogServiceReadResponse{Data: []byte("hi\n")},
+		},
+		"Enum": {
+			reason: "enums are names",
+			in:     `{"scope":"SCOPE_CLUSTER"}`,
+			want:   &metav1.Kind{Scope: metav1.Scope_SCOPE_CLUSTER},
+		},
+		"Double": {
+			reason: "floating point numbers may be written in any way",
+			in:     `{"value":-1.5e2}`,
+			want:   wrapperspb.Double(-150),
+		},
+		"Unsigned": {
+			reason: "unsigned integers have their whole range",
+			in:     `{"value":18446744073709551615}`,
+			want:   wrapperspb.UInt64(18446744073709551615),
+		},
 		"List": {
 			reason: "a list response is a Kubernetes list",
 			in: `{"apiVersion":"serving.knative.dev/v1","kind":"ServiceList","metadata":{"resourceVersion":"7"},
@@ -180,6 +202,27 @@ func TestUnmarshalFaults(t *testing.T) {
 				typeInvalid("status.completionTime", `expected a time such as 2006-01-02T15:04:05Z, got 5 (number)`),
 			},
 		},
+		"OneOf": {
+			in:   `{"get":"a","put":null,"post":"b"}`,
+			into: &annotations.HttpRule{},
+			want: []apierror.Cause{{Field: "post", Reason: apierror.CauseValueForbidden, Message: "may not be set together with get"}},
+		},
+		"Bytes": {
+			in:   `{"data":"%"}`,
+			into: &buildv1.LogServiceReadResponse{},
+			want: []apierror.Cause{typeInvalid("data", "expected a string in base64: illegal base64 data at input byte 0")},
+		},
+		"Enum": {
+			in:   `{"scope":"WIDE"}`,
+			into: &metav1.Kind{},
+			want: []apierror.Cause{{Field: "scope", Reason: apierror.CauseValueNotSupported,
+				Message: `unsupported value "WIDE", supported are: SCOPE_UNSPECIFIED, SCOPE_NAMESPACED, SCOPE_CLUSTER`}},
+		},
+		"Double": {
+			in:   `{"value":1e400}`,
+			into: &wrapperspb.DoubleValue{},
+			want: []apierror.Cause{typeInvalid("value", "1e400 is out of the range of double")},
+		},
 		"HugeQuantity": {
 			in:   `{"limits":{"cpu":"1e9999999999999999999","memory":1e-2147483648,"a":"` + strings.Repeat("9", 65) + `"}}`,
 			into: &corepb.ResourceRequirements{},
@@ -239,8 +282,8 @@ func TestUnmarshalUnexpectedFields(t *testing.T) {
 	}{
 		"Unknown":     {`{"spec":{"foo":{"bar":[1]}}}`, []string{`unknown field "spec.foo"`}},
 		"UnknownDeep": {`{"spec":{"template":{"spec":{"containers":[{},{"x":1}]}}}}`, []string{`unknown field "spec.template.spec.containers[1].x"`}},
-		"Typo": {`{"spec":{"template":{"spec":{"contianers":[]}}}}`,
-			[]string{`unknown field "spec.template.spec.contianers" (did you mean "containers"?)`}},
+		"Typo": {`{"spec":{"template":{"spec":{"containres":[]}}}}`,
+			[]string{`unknown field "spec.template.spec.containres" (did you mean "containers"?)`}},
 		"Case":  {`{"Spec":{}}`, []string{`unknown field "Spec" (did you mean "spec"?)`}},
 		"Snake": {`{"spec":{"template":{"spec":{"timeout_seconds":3}}}}`, []string{`unknown field "spec.template.spec.timeout_seconds" (did you mean "timeoutSeconds"?)`}},
 		"InlineName": {`{"spec":{"template":{"spec":{"podSpec":{}}}}}`,

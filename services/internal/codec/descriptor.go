@@ -4,6 +4,7 @@
 package codec
 
 import (
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -105,7 +106,7 @@ func (t *table) add(md protoreflect.MessageDescriptor, via []protoreflect.FieldD
 	for i := range fds.Len() {
 		fd := fds.Get(i)
 		if isInline(fd) {
-			t.add(fd.Message(), append(via[:len(via):len(via)], fd))
+			t.add(fd.Message(), append(slices.Clip(via), fd))
 			continue
 		}
 		name := fd.JSONName()

@@ -211,9 +211,9 @@ func listItems(doc json.RawMessage) (items []json.RawMessage, isList bool, err e
 	d := &decoder{in: newReader(doc)}
 	err = d.object(func(name string) error {
 		switch name {
-		case "apiVersion":
+		case nameAPIVersion:
 			return d.text(&head.APIVersion)
-		case "kind":
+		case nameKind:
 			return d.text(&head.Kind)
 		case "items":
 			v, err := d.in.ReadValue()
@@ -226,13 +226,18 @@ func listItems(doc json.RawMessage) (items []json.RawMessage, isList bool, err e
 	if err != nil {
 		return nil, false, err
 	}
-	if !strings.HasSuffix(head.Kind, "List") || head.Items.Kind() != '[' && !(head.Kind == "List" && head.Items == nil) {
+	itemKind, isList := strings.CutSuffix(head.Kind, "List")
+	switch {
+	case !isList:
+		return nil, false, nil
+	case head.Items == nil: // a List without items is one all the same; a PriceList is a kind of its own
+		return nil, itemKind == "", nil
+	case head.Items.Kind() != '[':
 		return nil, false, nil
 	}
-	if err := json.Unmarshal(head.Items, &items); head.Items != nil && err != nil {
+	if err := json.Unmarshal(head.Items, &items); err != nil {
 		return nil, false, err
 	}
-	itemKind := strings.TrimSuffix(head.Kind, "List")
 	for i, item := range items {
 		if itemKind != "" && item[0] == '{' {
 			if items[i], err = withType(item, head.APIVersion, itemKind); err != nil {

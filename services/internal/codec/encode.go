@@ -49,7 +49,7 @@ func (e *encoder) message(m protoreflect.Message) error {
 	e.buf = append(e.buf, '{')
 	start := len(e.buf)
 	if t.kind != "" {
-		for _, member := range [][2]string{{"apiVersion", t.apiVersion}, {"kind", t.kind}} {
+		for _, member := range [][2]string{{nameAPIVersion, t.apiVersion}, {nameKind, t.kind}} {
 			e.name(start, member[0])
 			if err := e.text(member[1]); err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
@@ -70,6 +71,21 @@ func TestMarshal(t *testing.T) {
 			reason: "whole seconds are written as Kubernetes writes them",
 			in:     &buildv1.BuildStatus{StartTime: &timestamppb.Timestamp{Seconds: 1767323045}},
 			want:   `{"startTime":"2026-01-02T03:04:05Z"}`,
+		},
+		"Bytes": {
+			reason: "bytes are base64",
+			in:     &buildv1.LogServiceReadResponse{Step: "a", Data: []byte("hi\n")},
+			want:   `{"step":"a","data":"aGkK"}`,
+		},
+		"Enum": {
+			reason: "enums are names",
+			in:     &metav1.Kind{Scope: metav1.Scope_SCOPE_CLUSTER},
+			want:   `{"scope":"SCOPE_CLUSTER"}`,
+		},
+		"Double": {
+			reason: "floating point numbers are written as encoding/json does",
+			in:     wrapperspb.Double(1e21),
+			want:   `{"value":1e+21}`,
 		},
 		"IntOrString": {
 			reason: "an integer is a number, a string one, nothing 0",
@@ -178,8 +194,9 @@ func TestNormalizeFaults(t *testing.T) {
 			Steps:   []*corepb.Container{{Resources: &corepb.ResourceRequirements{Requests: map[string]string{"cpu": ""}}}},
 		},
 	}
-	var got []string
-	for _, c := range codec.Normalize(in) {
+	causes := codec.Normalize(in)
+	got := make([]string, 0, len(causes))
+	for _, c := range causes {
 		got = append(got, c.Field)
 	}
 	want := []string{"metadata.creationTimestamp", "metadata.managedFields[0].fieldsV1", "spec.steps[0].resources.requests[cpu]", "spec.timeout"}

@@ -25,7 +25,7 @@ type normalizer struct{ decoder }
 
 func (n *normalizer) message(m protoreflect.Message, depth int) {
 	if depth > MaxDepth {
-		n.fault(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
+		n.faultf(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
 		return
 	}
 	for _, f := range tableOf(m.Descriptor()).fields {
@@ -86,10 +86,10 @@ func (n *normalizer) value(v protoreflect.Value, form form, depth int) (w protor
 		fields := v.Message().Descriptor().Fields()
 		t := &timestamppb.Timestamp{
 			Seconds: v.Message().Get(fields.ByNumber(timeSeconds)).Int(),
-			Nanos:   int32(v.Message().Get(fields.ByNumber(timeNanos)).Int()), //nolint:gosec // the field has 32 bits
+			Nanos:   int32(v.Message().Get(fields.ByNumber(timeNanos)).Int()),
 		}
 		if err := t.CheckValid(); err != nil {
-			n.fault(apierror.CauseValueInvalid, "the time is out of range: years 1 to 9999 can be kept")
+			n.faultf(apierror.CauseValueInvalid, "the time is out of range: years 1 to 9999 can be kept")
 		}
 	case formRaw:
 		n.raw(v.Message())
@@ -102,7 +102,7 @@ func (n *normalizer) value(v protoreflect.Value, form form, depth int) (w protor
 func (n *normalizer) canonical(v protoreflect.Value, parse func(string) (string, string)) (w protoreflect.Value, changed bool) {
 	text, problem := parse(v.String())
 	if problem != "" {
-		n.fault(apierror.CauseValueInvalid, "%s", problem)
+		n.faultf(apierror.CauseValueInvalid, "%s", problem)
 		return v, false
 	}
 	return protoreflect.ValueOfString(text), text != v.String()
@@ -116,9 +116,9 @@ func (n *normalizer) raw(m protoreflect.Message) {
 	v, err := compactJSON(m.Get(fd).Bytes())
 	switch {
 	case err != nil:
-		n.fault(apierror.CauseTypeInvalid, "not valid JSON: %s", err)
+		n.faultf(apierror.CauseTypeInvalid, "not valid JSON: %s", err)
 	case depth(v) > MaxDepth:
-		n.fault(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
+		n.faultf(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
 	default:
 		m.Set(fd, protoreflect.ValueOfBytes(v))
 	}

@@ -36,7 +36,7 @@ func fillPodSpec(seed int64) *corev1.PodSpec {
 			*q = resource.MustParse(q.String())
 		},
 		func(v *intstr.IntOrString, c randfill.Continue) {
-			*v = intstr.FromInt32(int32(c.Uint32())) //nolint:gosec // any number will do
+			*v = intstr.FromInt32(int32(c.Uint32()))
 			if c.Bool() {
 				*v = intstr.FromString(c.String(0))
 			}
@@ -45,7 +45,7 @@ func fillPodSpec(seed int64) *corev1.PodSpec {
 			*t = kmetav1.NewTime(time.Unix(c.Int63n(1<<34), 0))
 		},
 		func(v *kmetav1.FieldsV1, c randfill.Continue) {
-			v.Raw = []byte(fmt.Sprintf(`{"f:metadata":{"k:{\"n\":%d}":[1.50,null,{}]}}`, c.Int63()))
+			v.SetRawBytes(fmt.Appendf(nil, `{"f:metadata":{"k:{\"n\":%d}":[1.50,null,{}]}}`, c.Int63()))
 		},
 		// What is required in our types is not written where it is empty.
 		func(r *kmetav1.LabelSelectorRequirement, c randfill.Continue) {
@@ -81,8 +81,11 @@ func roundTrip(want *corev1.PodSpec) error {
 	}
 	read := &corepb.PodSpec{}
 	warnings, err := codec.Unmarshal(theirs, read, codec.Options{Strict: true})
-	if err != nil || len(warnings) > 0 {
-		return fmt.Errorf("Unmarshal: %v, warnings %v", err, warnings)
+	if err != nil {
+		return fmt.Errorf("Unmarshal: %w", err)
+	}
+	if len(warnings) > 0 {
+		return fmt.Errorf("Unmarshal: warnings %q", warnings)
 	}
 	wire, err := proto.Marshal(read)
 	if err != nil {

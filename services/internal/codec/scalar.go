@@ -104,13 +104,13 @@ func (d *decoder) mapKey(fd protoreflect.FieldDescriptor, name string) (key prot
 	case protoreflect.BoolKind:
 		b, err := strconv.ParseBool(name)
 		if err != nil {
-			d.fault(apierror.CauseTypeInvalid, "expected a key that is true or false")
+			d.faultf(apierror.CauseTypeInvalid, "expected a key that is true or false")
 		}
 		return protoreflect.ValueOfBool(b).MapKey(), err == nil
 	default:
 		v, err := parseNumber(fd.Kind(), name)
 		if err != nil {
-			d.fault(apierror.CauseTypeInvalid, "expected a key that is an integer")
+			d.faultf(apierror.CauseTypeInvalid, "expected a key that is an integer")
 			return key, false
 		}
 		return v.MapKey(), true
@@ -134,9 +134,9 @@ func (d *decoder) number(kind protoreflect.Kind) (v protoreflect.Value, ok bool,
 	v, err = parseNumber(kind, text)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		d.fault(apierror.CauseTypeInvalid, "%s is out of the range of %s", abridge(text), kind)
+		d.faultf(apierror.CauseTypeInvalid, "%s is out of the range of %s", abridge(text), kind)
 	case err != nil:
-		d.fault(apierror.CauseTypeInvalid, "expected %s, got %s (number)", expected, abridge(text))
+		d.faultf(apierror.CauseTypeInvalid, "expected %s, got %s (number)", expected, abridge(text))
 	}
 	return v, err == nil, nil
 }
@@ -145,10 +145,10 @@ func parseNumber(kind protoreflect.Kind, text string) (protoreflect.Value, error
 	switch kind {
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		n, err := strconv.ParseInt(text, 10, 32)
-		return protoreflect.ValueOfInt32(int32(n)), err //nolint:gosec // parsed with 32 bits
+		return protoreflect.ValueOfInt32(int32(n)), err
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		n, err := strconv.ParseUint(text, 10, 32)
-		return protoreflect.ValueOfUint32(uint32(n)), err //nolint:gosec // parsed with 32 bits
+		return protoreflect.ValueOfUint32(uint32(n)), err
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		n, err := strconv.ParseUint(text, 10, 64)
 		return protoreflect.ValueOfUint64(n), err
@@ -174,7 +174,7 @@ func (d *decoder) bytes() (v protoreflect.Value, ok bool, err error) {
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		d.fault(apierror.CauseTypeInvalid, "expected a string in base64: %s", err)
+		d.faultf(apierror.CauseTypeInvalid, "expected a string in base64: %s", err)
 		return v, false, nil
 	}
 	return protoreflect.ValueOfBytes(b), true, nil
@@ -194,7 +194,7 @@ func (d *decoder) enum(ed protoreflect.EnumDescriptor) (v protoreflect.Value, ok
 		for i := range ed.Values().Len() {
 			names = append(names, string(ed.Values().Get(i).Name()))
 		}
-		d.fault(apierror.CauseValueNotSupported, "unsupported value %q, supported are: %s", abridge(s), strings.Join(names, ", "))
+		d.faultf(apierror.CauseValueNotSupported, "unsupported value %q, supported are: %s", abridge(s), strings.Join(names, ", "))
 		return v, false, nil
 	}
 	return protoreflect.ValueOfEnum(value.Number()), true, nil
@@ -211,7 +211,7 @@ func (d *decoder) quantity() (v protoreflect.Value, ok bool, err error) {
 	}
 	text, problem := canonicalQuantity(tok.String())
 	if problem != "" {
-		d.fault(apierror.CauseValueInvalid, "%s", problem)
+		d.faultf(apierror.CauseValueInvalid, "%s", problem)
 		return v, false, nil
 	}
 	return protoreflect.ValueOfString(text), true, nil
@@ -247,7 +247,7 @@ func (d *decoder) duration() (v protoreflect.Value, ok bool, err error) {
 	}
 	text, problem := canonicalDuration(s)
 	if problem != "" {
-		d.fault(apierror.CauseValueInvalid, "%s", problem)
+		d.faultf(apierror.CauseValueInvalid, "%s", problem)
 		return v, false, nil
 	}
 	return protoreflect.ValueOfString(text), true, nil
@@ -273,16 +273,13 @@ func (d *decoder) time(m protoreflect.Message) error {
 		return err
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if err == nil {
-		err = timestamppb.New(t).CheckValid()
-	}
-	if err != nil {
-		d.fault(apierror.CauseTypeInvalid, "expected %s, got %q", expected, abridge(s))
-		return nil
+	if err != nil || !timestamppb.New(t).IsValid() {
+		d.faultf(apierror.CauseTypeInvalid, "expected %s, got %q", expected, abridge(s))
+		return nil //nolint:nilerr // the fault is noted, and reading goes on
 	}
 	fields := m.Descriptor().Fields()
 	m.Set(fields.ByNumber(timeSeconds), protoreflect.ValueOfInt64(t.Unix()))
-	m.Set(fields.ByNumber(timeNanos), protoreflect.ValueOfInt32(int32(t.Nanosecond()))) //nolint:gosec // below 1e9
+	m.Set(fields.ByNumber(timeNanos), protoreflect.ValueOfInt32(int32(t.Nanosecond())))
 	return nil
 }
 
@@ -293,7 +290,7 @@ func (d *decoder) raw(m protoreflect.Message) error {
 		return err
 	}
 	if depth(v)+d.in.StackDepth() > MaxDepth {
-		d.fault(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
+		d.faultf(apierror.CauseValueInvalid, "nested deeper than %d levels", MaxDepth)
 		return nil
 	}
 	v = v.Clone()

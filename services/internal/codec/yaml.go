@@ -54,7 +54,7 @@ func split(data []byte) []chunk {
 // cutMarker cuts a document marker from the beginning of a line.
 func cutMarker(line []byte) (rest []byte, found bool) {
 	rest, found = bytes.CutPrefix(line, []byte("---"))
-	if !found || len(rest) > 0 && bytes.IndexByte([]byte(" \t\r\n"), rest[0]) < 0 {
+	if !found || len(rest) > 0 && strings.IndexByte(" \t\r\n", rest[0]) < 0 {
 		return line, false
 	}
 	return rest, true
@@ -86,8 +86,7 @@ func (d *yamlDocument) UnmarshalYAML(unmarshal func(any) error) error {
 	}
 	m := yaml.MapSlice{}
 	err := unmarshal(&m)
-	var noMapping *yaml.TypeError
-	if errors.As(err, &noMapping) {
+	if _, ok := errors.AsType[*yaml.TypeError](err); ok { // no mapping
 		return unmarshal(&d.value)
 	}
 	if m == nil {

@@ -56,7 +56,7 @@ func Document(group, version string, ks []kinds.Kind) ([]byte, error) {
 		"components": object{
 			"schemas": g.schemas.components,
 			"securitySchemes": object{"BearerToken": object{
-				"type": "http", "scheme": "bearer", "description": "A token of Fairlead or of the cluster.",
+				keyType: "http", "scheme": "bearer", keyDescription: "A token of Fairlead or of the cluster.",
 			}},
 		},
 		"security": []any{object{"BearerToken": []any{}}},

@@ -216,7 +216,9 @@ func (o operation) check(t *testing.T, want map[string]string) {
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	var doc struct {
-		Components struct{ Schemas map[string]map[string]any }
+		Components struct {
+			Schemas map[string]map[string]any `json:"schemas"`
+		} `json:"components"`
 	}
 	merge := func(apiVersion string) {
 		if err := json.Unmarshal(document(t, apiVersion), &doc); err != nil {

@@ -20,12 +20,16 @@ import (
 const (
 	mimeJSON = "application/json"
 	mimeYAML = "application/yaml"
+
+	methodDelete = "Delete"
+	verbPost     = "post"
+	verbPut      = "put"
 )
 
 // actions are Kubernetes' names for the methods of a kind's service.
 var actions = map[protoreflect.Name]string{
-	"Create": "post", "Get": "get", "List": "list", "Update": "put", "UpdateStatus": "put", "Patch": "patch",
-	"Delete": "delete", "DeleteCollection": "deletecollection",
+	"Create": verbPost, "Get": "get", "List": "list", "Update": verbPut, "UpdateStatus": verbPut, "Patch": "patch",
+	methodDelete: "delete", "DeleteCollection": "deletecollection",
 }
 
 // services adds the services of a package.
@@ -69,7 +73,7 @@ func (g *generator) service(sd protoreflect.ServiceDescriptor) error {
 			if isKind {
 				g.kind(op, b, k)
 			}
-			if b.verb == "post" && isKind {
+			if b.verb == verbPost && isKind {
 				op["responses"].(object)["201"] = op["responses"].(object)["200"] //nolint:forcetypeassert // operation made it
 			}
 			item, _ := g.paths[b.path].(object)
@@ -103,9 +107,9 @@ func (g *generator) binding(method protoreflect.MethodDescriptor, rule *annotati
 	case *annotations.HttpRule_Get:
 		b.verb, b.path = "get", p.Get
 	case *annotations.HttpRule_Put:
-		b.verb, b.path = "put", p.Put
+		b.verb, b.path = verbPut, p.Put
 	case *annotations.HttpRule_Post:
-		b.verb, b.path = "post", p.Post
+		b.verb, b.path = verbPost, p.Post
 	case *annotations.HttpRule_Delete:
 		b.verb, b.path = "delete", p.Delete
 	case *annotations.HttpRule_Patch:
@@ -126,8 +130,8 @@ func (g *generator) binding(method protoreflect.MethodDescriptor, rule *annotati
 			return found[2] // one value only, such as {subresource=status}
 		}
 		b.pathParameters = append(b.pathParameters, object{
-			"name": fd.JSONName(), "in": "path", "required": true,
-			"schema": object{"type": "string"}, "description": g.comments.of(fd),
+			keyName: fd.JSONName(), "in": "path", "required": true,
+			keySchema: object{keyType: typeString}, keyDescription: g.comments.of(fd),
 		})
 		return "{" + fd.JSONName() + "}"
 	})
@@ -141,13 +145,13 @@ func (g *generator) operation(b binding) object {
 		id += strconv.Itoa(b.number + 1)
 	}
 	op := object{
-		"operationId": id,
-		"description": g.comments.of(b.method),
-		"tags":        []any{g.tag},
-		"parameters":  g.queryParameters(b, b.method.Input()),
+		"operationId":  id,
+		keyDescription: g.comments.of(b.method),
+		"tags":         []any{g.tag},
+		"parameters":   g.queryParameters(b, b.method.Input()),
 		"responses": object{
 			"200":     g.response("OK", b.method.Output(), b.method.IsStreamingServer()),
-			"default": object{"description": "What went wrong.", "content": object{mimeJSON: object{"schema": g.status()}}},
+			"default": object{keyDescription: "What went wrong.", keyContent: object{mimeJSON: object{keySchema: g.status()}}},
 		},
 	}
 	switch fd := b.method.Input().Fields().ByName(protoreflect.Name(b.body)); {
@@ -162,14 +166,14 @@ func (g *generator) operation(b binding) object {
 func requestBody(schema object, types ...string) object {
 	content := object{}
 	for _, t := range types {
-		content[t] = object{"schema": schema}
+		content[t] = object{keySchema: schema}
 	}
-	return object{"required": true, "content": content}
+	return object{"required": true, keyContent: content}
 }
 
 func (g *generator) response(text string, output protoreflect.MessageDescriptor, stream bool) object {
 	if stream { // the log of a build is the one stream that is no watch
-		return object{"description": text, "content": object{"text/plain": object{"schema": object{"type": "string"}}}}
+		return object{keyDescription: text, keyContent: object{"text/plain": object{keySchema: object{keyType: typeString}}}}
 	}
 	var schema object
 	switch output.FullName() {
@@ -182,7 +186,7 @@ func (g *generator) response(text string, output protoreflect.MessageDescriptor,
 }
 
 func content(text string, schema object) object {
-	return object{"description": text, "content": object{mimeJSON: object{"schema": schema}, mimeYAML: object{"schema": schema}}}
+	return object{keyDescription: text, keyContent: object{mimeJSON: object{keySchema: schema}, mimeYAML: object{keySchema: schema}}}
 }
 
 // queryParameters are the fields of a request that neither the path nor the body holds. Over HTTP the media type of a
@@ -201,7 +205,7 @@ func (g *generator) queryParameters(b binding, input protoreflect.MessageDescrip
 			continue
 		}
 		parameters = append(parameters, object{
-			"name": fd.JSONName(), "in": "query", "description": g.comments.of(fd), "schema": g.parameter(fd),
+			keyName: fd.JSONName(), "in": "query", keyDescription: g.comments.of(fd), keySchema: g.parameter(fd),
 		})
 	}
 	return parameters
@@ -225,13 +229,13 @@ func (g *generator) kind(op object, b binding, k kinds.Kind) {
 		op["parameters"] = g.listParameters(op["parameters"].([]any), b) //nolint:forcetypeassert // operation made it
 	case "Patch":
 		patch := g.fixed(patchName, object{
-			"type": "object", "description": "The patch, in the form that the media type says.", "x-kubernetes-preserve-unknown-fields": true,
+			keyType: typeObject, keyDescription: "The patch, in the form that the media type says.", "x-kubernetes-preserve-unknown-fields": true,
 		})
 		op["requestBody"] = requestBody(patch, "application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
-	case "Delete", "DeleteCollection":
-		op["requestBody"] = object{"content": object{mimeJSON: object{"schema": g.deleteOptions()}}}
+	case methodDelete, "DeleteCollection":
+		op["requestBody"] = object{keyContent: object{mimeJSON: object{keySchema: g.deleteOptions()}}}
 	}
-	if b.method.Name() == "Delete" {
+	if b.method.Name() == methodDelete {
 		op["responses"].(object)["200"] = content("Deleted: a Status; or marked for deletion: the object as it is.", //nolint:forcetypeassert // operation made it
 			object{"oneOf": []any{g.status(), g.message(b.method.Output())}})
 	}
@@ -249,15 +253,15 @@ func (g *generator) listParameters(parameters []any, b binding) []any {
 	}
 	known := map[any]bool{}
 	for _, p := range parameters {
-		known[p.(object)["name"]] = true //nolint:forcetypeassert // queryParameters made it
+		known[p.(object)[keyName]] = true //nolint:forcetypeassert // queryParameters made it
 	}
 	for _, p := range g.queryParameters(b, watch.Input()) {
-		if !known[p.(object)["name"]] { //nolint:forcetypeassert // queryParameters made it
+		if !known[p.(object)[keyName]] { //nolint:forcetypeassert // queryParameters made it
 			parameters = append(parameters, p)
 		}
 	}
 	return append(parameters, object{
-		"name": "watch", "in": "query", "schema": object{"type": "boolean"},
-		"description": "Stream changes, one JSON object each, instead of a list.",
+		keyName: "watch", "in": "query", keySchema: object{keyType: "boolean"},
+		keyDescription: "Stream changes, one JSON object each, instead of a list.",
 	})
 }

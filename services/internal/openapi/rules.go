@@ -23,7 +23,7 @@ func constrain(schema object, fd protoreflect.FieldDescriptor) {
 		return
 	}
 	// The rules of all kinds of numbers have the same names.
-	for _, name := range []protoreflect.Name{"int32", "int64", "uint32", "uint64"} {
+	for _, name := range []protoreflect.Name{formatInt32, formatInt64, "uint32", "uint64"} {
 		numbers := numberRules(rules, name)
 		if numbers == nil {
 			continue

@@ -38,7 +38,7 @@ func describe(schema object, text string) object {
 	if _, ok := schema["$ref"]; ok {
 		schema = object{"allOf": []any{schema}}
 	}
-	schema["description"] = text
+	schema[keyDescription] = text
 	return schema
 }
 
@@ -46,19 +46,19 @@ func describe(schema object, text string) object {
 func (s *schemas) message(md protoreflect.MessageDescriptor) object {
 	switch md.FullName() {
 	case "google.protobuf.Timestamp":
-		return object{"type": "string", "format": "date-time"}
+		return object{keyType: typeString, keyFormat: "date-time"}
 	case "fairlead.meta.v1.RawJSON":
 		return object{"x-kubernetes-preserve-unknown-fields": true}
 	case intOrStringName:
 		return s.fixed(intOrStringName, object{
-			"description":                s.comments.of(md),
-			"anyOf":                      []any{object{"type": "integer"}, object{"type": "string"}},
+			keyDescription:               s.comments.of(md),
+			"anyOf":                      []any{object{keyType: typeInteger}, object{keyType: typeString}},
 			"x-kubernetes-int-or-string": true,
 		})
 	}
 	name := string(md.FullName())
 	if _, ok := s.components[name]; !ok {
-		schema := object{"type": "object"}
+		schema := object{keyType: typeObject}
 		s.components[name] = schema // before its fields, which may lead back to it
 		s.fill(schema, md)
 	}
@@ -73,7 +73,7 @@ func (s *schemas) fixed(name string, schema object) object {
 
 func (s *schemas) fill(schema object, md protoreflect.MessageDescriptor) {
 	if text := s.comments.of(md); text != "" {
-		schema["description"] = text
+		schema[keyDescription] = text
 	}
 	properties := object{}
 	var required []any
@@ -85,7 +85,7 @@ func (s *schemas) fill(schema object, md protoreflect.MessageDescriptor) {
 	}
 	required = s.fields(properties, required, md)
 	if len(properties) > 0 {
-		schema["properties"] = properties
+		schema[keyProperties] = properties
 	}
 	if len(required) > 0 {
 		schema["required"] = required
@@ -116,9 +116,9 @@ func (s *schemas) fields(properties object, required []any, md protoreflect.Mess
 func (s *schemas) field(fd protoreflect.FieldDescriptor) object {
 	switch {
 	case fd.IsMap():
-		return object{"type": "object", "additionalProperties": s.value(fd, fd.MapValue())}
+		return object{keyType: typeObject, "additionalProperties": s.value(fd, fd.MapValue())}
 	case fd.IsList():
-		schema := object{"type": "array", "items": s.value(fd, fd)}
+		schema := object{keyType: typeArray, keyItems: s.value(fd, fd)}
 		keys, _ := proto.GetExtension(fd.Options(), metav1.E_ListMapKeys).([]string)
 		if len(keys) == 0 {
 			schema["x-kubernetes-list-type"] = "atomic"
@@ -144,29 +144,29 @@ func (s *schemas) value(fd, value protoreflect.FieldDescriptor) object {
 		format, _ := proto.GetExtension(fd.Options(), metav1.E_Format).(metav1.Format)
 		if format == metav1.Format_FORMAT_QUANTITY || format == metav1.Format_FORMAT_QUANTITY_MAP {
 			return s.fixed(quantityName, object{
-				"description": "An amount: a number with a suffix such as m, Ki, Mi, Gi, k, M or G, like 500m or 1Gi.",
-				"oneOf":       []any{object{"type": "string"}, object{"type": "number"}},
+				keyDescription: "An amount: a number with a suffix such as m, Ki, Mi, Gi, k, M or G, like 500m or 1Gi.",
+				"oneOf":        []any{object{keyType: typeString}, object{keyType: typeNumber}},
 			})
 		}
-		return object{"type": "string"}
+		return object{keyType: typeString}
 	case protoreflect.BoolKind:
-		return object{"type": "boolean"}
+		return object{keyType: "boolean"}
 	case protoreflect.BytesKind:
-		return object{"type": "string", "format": "byte"}
+		return object{keyType: typeString, keyFormat: "byte"}
 	case protoreflect.EnumKind:
 		var names []any
 		for i := range value.Enum().Values().Len() {
 			names = append(names, string(value.Enum().Values().Get(i).Name()))
 		}
-		return object{"type": "string", "enum": names}
+		return object{keyType: typeString, "enum": names}
 	case protoreflect.FloatKind:
-		return object{"type": "number", "format": "float"}
+		return object{keyType: typeNumber, keyFormat: "float"}
 	case protoreflect.DoubleKind:
-		return object{"type": "number", "format": "double"}
+		return object{keyType: typeNumber, keyFormat: "double"}
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		return object{"type": "integer", "format": "int32"}
+		return object{keyType: typeInteger, keyFormat: formatInt32}
 	default:
-		return object{"type": "integer", "format": "int64"}
+		return object{keyType: typeInteger, keyFormat: formatInt64}
 	}
 }
 
@@ -195,15 +195,15 @@ func listItem(md protoreflect.MessageDescriptor) protoreflect.MessageDescriptor 
 }
 
 func groupVersionKind(group, version, kind string) object {
-	return object{"group": group, "version": version, "kind": kind}
+	return object{"group": group, "version": version, keyKind: kind}
 }
 
 // addKind adds what tells an object's type.
 func addKind(schema, properties object, k *metav1.Kind, name string) {
 	schema[kindKey] = []any{groupVersionKind(k.GetGroup(), k.GetVersion(), name)}
 	properties["apiVersion"] = object{
-		"type":        "string",
-		"description": "Group and version of the object: " + k.GetGroup() + "/" + k.GetVersion() + ".",
+		keyType:        "string",
+		keyDescription: "Group and version of the object: " + k.GetGroup() + "/" + k.GetVersion() + ".",
 	}
-	properties["kind"] = object{"type": "string", "description": "Kind of the object: " + name + "."}
+	properties[keyKind] = object{keyType: typeString, keyDescription: "Kind of the object: " + name + "."}
 }

@@ -25,6 +25,9 @@ import (
 	"fairlead.dev/services/internal/codec"
 )
 
+// typeDate is the type of columns that show ages.
+const typeDate = "date"
+
 // Object is what a row is made of.
 type Object interface {
 	proto.Message
@@ -85,7 +88,7 @@ func columnsOf(k kinds.Kind) ([]column, error) {
 		return nil, err
 	}
 	return append(columns, column{path: path, definition: kmetav1.TableColumnDefinition{
-		Name: "Age", Type: "date", Description: "How long ago the object was created.",
+		Name: "Age", Type: typeDate, Description: "How long ago the object was created.",
 	}}), nil
 }
 
@@ -131,7 +134,7 @@ func partial(m *metav1.ObjectMeta) (runtime.RawExtension, error) {
 func (c column) cell(content map[string]any, now time.Time) any {
 	results, err := c.path.FindResults(content)
 	if err != nil || len(results) == 0 || len(results[0]) == 0 {
-		if c.definition.Type == "date" {
+		if c.definition.Type == typeDate {
 			return unknown
 		}
 		return nil
@@ -145,7 +148,7 @@ func (c column) cell(content map[string]any, now time.Time) any {
 			return b
 		}
 		return nil
-	case "date":
+	case typeDate:
 		return age(value, now)
 	default:
 		var b strings.Builder

@@ -78,7 +78,7 @@ func TestRender(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var columns []string
+			columns := make([]string, 0, len(got.ColumnDefinitions))
 			for _, c := range got.ColumnDefinitions {
 				columns = append(columns, c.Name)
 			}
@@ -105,7 +105,9 @@ func TestRenderObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	var read struct {
-		Rows []struct{ Object kmetav1.PartialObjectMetadata }
+		Rows []struct {
+			Object kmetav1.PartialObjectMetadata `json:"object"`
+		} `json:"rows"`
 	}
 	if err := json.Unmarshal(data, &read); err != nil {
 		t.Fatal(err)
