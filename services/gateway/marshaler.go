@@ -207,7 +207,7 @@ func rewrite(ctx context.Context, m proto.Message) (any, error) {
 		return m, nil
 	}
 	switch {
-	case v.verb == "delete" && obj.GetMetadata().GetDeletionTimestamp() == nil:
+	case v.verb == "delete" && len(obj.GetMetadata().GetFinalizers()) == 0:
 		return success(v.kind, obj.GetMetadata()), nil
 	case v.verb == "get" && v.table:
 		return v.rows([]store.Object{obj}, &metav1.ListMeta{ResourceVersion: obj.GetMetadata().GetResourceVersion()}, true)

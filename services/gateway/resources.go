@@ -30,6 +30,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
+	"fairlead.dev/services/internal/resource"
 )
 
 // Media types.
@@ -90,7 +91,7 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 		runtime.WithIncomingHeaderMatcher(func(h string) (string, bool) {
 			return "x-request-id", strings.EqualFold(h, headerRequestID)
 		}),
-		runtime.WithOutgoingHeaderMatcher(func(h string) (string, bool) { return "Warning", h == "warning" }),
+		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }), // beforeResponse sends warnings
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithForwardResponseRewriter(rewrite),
 		runtime.WithForwardResponseOption(beforeResponse),
@@ -394,12 +395,13 @@ func (rs *resources) fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Ma
 // beforeResponse sets the code and headers of an answer; for a stream it is called with no message once it has begun.
 func beforeResponse(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 	v := viewFrom(ctx)
-	for _, text := range v.warnings {
+	md, _ := runtime.ServerMetadataFromContext(ctx)
+	for _, text := range append(v.warnings, md.HeaderMD.Get(resource.WarningKey)...) {
 		w.Header().Add("Warning", `299 - `+strconv.Quote(text))
 	}
 	v.warnings = nil
 	if m == nil && v.stream {
-		if md, ok := runtime.ServerMetadataFromContext(ctx); ok && len(md.HeaderMD) > 0 {
+		if len(md.HeaderMD.Get(resource.StreamKey)) > 0 {
 			contentType := mimeJSON
 			if v.verb != "watch" {
 				contentType = "text/plain; charset=utf-8"

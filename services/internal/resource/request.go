@@ -20,6 +20,9 @@ import (
 // WarningKey is the metadata key under which warnings about a request come back, one value each.
 const WarningKey = "fairlead-warning"
 
+// StreamKey is the metadata key that comes with the headers of a watch that stands, before its first event.
+const StreamKey = "fairlead-stream"
+
 // Values of field_validation.
 const (
 	validationIgnore = "Ignore"

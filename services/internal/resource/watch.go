@@ -46,7 +46,7 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 		return err
 	}
 	defer watcher.Stop()
-	if err := stream.SendHeader(metadata.MD{}); err != nil { // callers see that the watch stands before anything happens
+	if err := stream.SendHeader(metadata.Pairs(StreamKey, "open")); err != nil { // callers see that the watch stands before anything happens
 		return fmt.Errorf("resource: begin watch of %s: %w", s.resource, err)
 	}
 	response := newWatchResponse(out)
