@@ -67,7 +67,7 @@ func (s *selection) describe(ctx context.Context, c *client.Client) error {
 		}
 	}
 	if err == nil && count(groups) == 0 {
-		fmt.Fprintln(s.options.streams.Err, "No resources found")
+		s.tellNothing()
 	}
 	return err
 }

@@ -98,27 +98,13 @@ func (g *get) run(ctx context.Context, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if count(groups) == 0 && !g.named() && !g.watch {
+	if _, ok := g.printer.(*tables); ok && count(groups) == 0 && !g.named() && !g.watch { // documents say so themselves
 		g.tellNothing()
 	}
 	if !g.watch {
 		return nil
 	}
 	return g.follow(ctx, c, groups, watchFromList)
-}
-
-// tellNothing says that nothing was found. Documents say so themselves.
-func (g *get) tellNothing() {
-	if _, ok := g.printer.(*tables); !ok {
-		return
-	}
-	for _, t := range g.targets {
-		if t.kind.Namespaced && !g.everywhere {
-			fmt.Fprintf(g.options.streams.Err, "No resources found in %s namespace.\n", plain(g.options.namespace))
-			return
-		}
-	}
-	fmt.Fprintln(g.options.streams.Err, "No resources found")
 }
 
 func count(groups []group) int {

@@ -117,25 +117,28 @@ func (n kindNames) nearest(wanted string) string {
 	return best
 }
 
-// distance counts the letters to add, drop or replace to make b of a.
+// distance counts the letters to add, drop, replace or swap with a neighbour to make b of a.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			row[j] = min(last[j]+1, row[j-1]+1)
+			switch {
+			case a[i-1] == b[j-1]:
+				row[j] = min(row[j], last[j-1])
+			case i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1]:
+				row[j] = min(row[j], last[j-1]+1, before[j-2]+1)
+			default:
+				row[j] = min(row[j], last[j-1]+1)
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
 		}
+		before, last, row = last, row, before
 	}
-	return row[len(b)]
+	return last[len(b)]
 }
 
 // typeName is how commands name an object's kind, such as `service.serving.knative.dev`.

@@ -105,7 +105,7 @@ func (l *logs) run(ctx context.Context, c *client.Client) error {
 	}
 }
 
-// lines writes pieces of a log, each line after its prefix where that is wanted.
+// lines writes pieces of a log, each line after its prefix where that is wanted. Each step begins a line.
 type lines struct {
 	w      io.Writer
 	name   string
@@ -117,10 +117,6 @@ type lines struct {
 }
 
 func (l *lines) write(step string, data []byte) error {
-	if !l.prefix {
-		_, err := l.w.Write(data)
-		return err //nolint:wrapcheck // names the file
-	}
 	var b bytes.Buffer
 	if !l.fresh && step != l.step {
 		b.WriteByte('\n')
@@ -128,7 +124,7 @@ func (l *lines) write(step string, data []byte) error {
 	}
 	l.step = step
 	for line := range bytes.Lines(data) {
-		if l.fresh {
+		if l.fresh && l.prefix {
 			fmt.Fprintf(&b, "[build/%s/%s] ", l.name, plain(step))
 		}
 		b.Write(line)

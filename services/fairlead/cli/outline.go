@@ -20,10 +20,12 @@ type outline struct{ lines []outlineLine }
 type outlineLine struct {
 	level        int
 	label, value string
+	// item tells that the line begins an item of a list.
+	item bool
 }
 
 func (o *outline) line(level int, label, value string) {
-	o.lines = append(o.lines, outlineLine{level, label, value})
+	o.lines = append(o.lines, outlineLine{level: level, label: label, value: value})
 }
 
 // pairs writes a map with one pair on a line.
@@ -127,7 +129,9 @@ func (o *outline) value(level int, label string, data json.RawMessage) error {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return fmt.Errorf("read JSON: %w", err)
 		}
-		o.line(level, label, text)
+		if text != "" {
+			o.line(level, label, text)
+		}
 	default:
 		o.line(level, label, string(data))
 	}
@@ -139,40 +143,47 @@ func (o *outline) list(level int, label string, data json.RawMessage) error {
 	if err := json.Unmarshal(data, &items); err != nil {
 		return fmt.Errorf("read JSON: %w", err)
 	}
+	if len(items) == 0 {
+		o.line(level, label, "[]")
+		return nil
+	}
 	o.line(level, label, "")
-	for i, item := range items {
-		if item[0] != '{' {
-			if err := o.value(level+1, "-", item); err != nil {
-				return err
-			}
-			continue
-		}
-		nested, err := members(item)
-		if err != nil {
+	for _, item := range items {
+		begin := len(o.lines)
+		if err := o.item(level, item); err != nil {
 			return err
 		}
-		if i > 0 {
-			o.line(level+1, "", "") // between items
+		if begin == len(o.lines) {
+			o.line(level+2, "", "{}")
 		}
-		if err := o.members(level+1, nested); err != nil {
-			return err
-		}
+		o.lines[begin].item = true
 	}
 	return nil
 }
 
-// write aligns the values of each run of lines that have one.
+func (o *outline) item(level int, data json.RawMessage) error {
+	if data[0] != '{' {
+		return o.value(level+2, "", data)
+	}
+	nested, err := members(data)
+	if err != nil {
+		return err
+	}
+	return o.members(level+2, nested)
+}
+
+// write aligns the values of each run of lines that have one, on the same level.
 func (o *outline) write(w *strings.Builder) {
 	for start := 0; start < len(o.lines); {
 		end, width := start, 0
-		for end < len(o.lines) && o.lines[end].value != "" {
+		for end < len(o.lines) && o.lines[end].value != "" && o.lines[end].level == o.lines[start].level {
 			width = max(width, o.lines[end].width())
 			end++
 		}
 		for _, l := range o.lines[start:end] {
 			l.write(w, width)
 		}
-		if end < len(o.lines) {
+		if end == start { // a label alone
 			o.lines[end].write(w, 0)
 			end++
 		}
@@ -181,11 +192,14 @@ func (o *outline) write(w *strings.Builder) {
 }
 
 func (l outlineLine) lead() string {
-	switch l.label {
-	case "", "-":
-		return strings.Repeat("  ", l.level) + l.label
+	indent := strings.Repeat("  ", l.level)
+	if l.item {
+		indent = indent[2:] + "- "
 	}
-	return strings.Repeat("  ", l.level) + l.label + ":"
+	if l.label == "" {
+		return indent
+	}
+	return indent + l.label + ":"
 }
 
 func (l outlineLine) width() int { return utf8.RuneCountInString(l.lead()) }
@@ -196,8 +210,8 @@ func (l outlineLine) write(w *strings.Builder, width int) {
 		return
 	}
 	gap := strings.Repeat(" ", width-l.width()+2)
-	if l.label == "-" {
-		gap = " "
+	if l.item && l.label == "" {
+		gap = ""
 	}
 	below := "\n" + strings.Repeat(" ", l.width()+len(gap))
 	w.WriteString(l.lead() + gap + strings.ReplaceAll(strings.TrimRight(l.value, "\n"), "\n", below) + "\n")

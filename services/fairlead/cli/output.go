@@ -166,8 +166,10 @@ func listJSON(groups []group, single bool) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(list)
-	return b.Bytes(), err
+	if err := enc.Encode(list); err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return bytes.TrimSpace(b.Bytes()), nil
 }
 
 // template writes what a JSONPath template makes of an object, or of a List.

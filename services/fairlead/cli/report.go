@@ -39,7 +39,7 @@ func (e *locatedError) Unwrap() error { return e.err }
 // report prints an error; several that are joined one after another.
 func report(w io.Writer, err error) {
 	for _, one := range split(err) {
-		fmt.Fprintln(w, plain(message(one)))
+		fmt.Fprintln(w, strings.TrimRight(plain(message(one)), "\n"))
 	}
 }
 

@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func (s *selection) read(cmd *cobra.Command, args []string) error {
 	case s.files.given():
 		return s.readFiles()
 	case len(args) == 0:
-		return usage(cmd, "you must say what to %s: a kind, or TYPE/NAME. Kinds are %s", cmd.Name(), strings.Join(kindNames(s.options.kinds).plurals(), ", "))
+		return usage(cmd, "you must say which objects, by a kind or as TYPE/NAME; kinds are %s", strings.Join(kindNames(s.options.kinds).plurals(), ", "))
 	}
 	if err := s.readArgs(cmd, args); err != nil {
 		return err
@@ -151,6 +152,17 @@ func (s *selection) readFiles() error {
 		s.addKeys(k, store.Key{Namespace: doc.Namespace, Name: doc.Name})
 	}
 	return nil
+}
+
+// tellNothing says that there is no object.
+func (s *selection) tellNothing() {
+	for _, t := range s.targets {
+		if t.kind.Namespaced && !s.everywhere {
+			fmt.Fprintf(s.options.streams.Err, "No resources found in %s namespace.\n", plain(s.options.namespace))
+			return
+		}
+	}
+	fmt.Fprintln(s.options.streams.Err, "No resources found")
 }
 
 // named tells whether objects are chosen by name.

@@ -15,6 +15,7 @@ import (
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/client"
 	"fairlead.dev/services/internal/store"
 )
@@ -83,7 +84,7 @@ func (w *waiter) waitForKind(ctx context.Context, c *client.Client, p pendingKin
 	err := c.Follow(ctx, p.kind, client.Following{
 		Request: k.request(&metav1.WatchRequest{SendInitialEvents: &yes, ResourceVersionMatch: store.NotOlderThan}),
 		Began:   k.began,
-		Broken:  w.options.tellBroken,
+		Broken:  k.broken,
 		Event:   func(e store.Event) (bool, error) { return k.event(ctx, e) },
 	})
 	if err != nil && ctx.Err() == nil {
@@ -186,11 +187,19 @@ func (k *kindWait) absent(ctx context.Context, key store.Key) {
 		k.finish(key)
 	case absentWaits:
 	case absentFails:
-		if _, err := k.client.Get(ctx, k.kind, key); err != nil {
-			k.faults = append(k.faults, err)
-			delete(k.objects, key)
+		_, err := k.client.Get(ctx, k.kind, key)
+		if err == nil || ctx.Err() != nil || apierror.Is(err, apierror.ReasonServiceUnavailable) {
+			return // it is there again, or the watch is about to tell
 		}
+		k.faults = append(k.faults, err)
+		delete(k.objects, key)
 	}
+}
+
+func (k *kindWait) broken(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.options.tellBroken(err)
 }
 
 func (k *kindWait) finish(key store.Key) {

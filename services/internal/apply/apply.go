@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -133,11 +134,22 @@ func (a *Applier) read(index int, raw json.RawMessage) (Document, error) {
 	case doc.ours && !doc.kind.Namespaced:
 		doc.Namespace = ""
 	case !doc.ours && groupKnown:
-		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; GET /apis/%s lists the kinds there are", doc.Kind, doc.APIVersion, group(doc.APIVersion))
+		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; there are %s", doc.Kind, doc.APIVersion, a.inGroup(group(doc.APIVersion)))
 	case !doc.ours && a.Native == nil:
 		return doc, apierror.BadRequest("%s in %s is a kind of the cluster's own; apply it with kubectl, or POST it to /apply", doc.Kind, doc.APIVersion)
 	}
 	return doc, nil
+}
+
+// inGroup lists the kinds of a group.
+func (a *Applier) inGroup(group string) string {
+	var names []string
+	for _, k := range a.Kinds {
+		if k.Group == group {
+			names = append(names, k.Kind+" in "+k.APIVersion())
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func group(apiVersion string) string {

@@ -122,8 +122,8 @@ func (c *Client) Follow(ctx context.Context, k kinds.Kind, f Following) error {
 	req.AllowWatchBookmarks = true
 	pause := firstPause
 	for first := true; ; first = false {
-		began := time.Now()
-		done, err := c.followOnce(ctx, k, req, f)
+		start := time.Now()
+		began, done, err := c.followOnce(ctx, k, req, f)
 		switch {
 		case done:
 			return err
@@ -131,12 +131,12 @@ func (c *Client) Follow(ctx context.Context, k kinds.Kind, f Following) error {
 			return fmt.Errorf("watch of %s: %w", k.Plural, ctx.Err())
 		case apierror.Is(err, apierror.ReasonExpired) && req.GetResourceVersion() != "":
 			req.ResourceVersion = ""
-		case err != nil && (first && errors.Is(err, errNoWatch) || !lost(err)):
+		case err != nil && (first && !began || !lost(err)):
 			return err
 		case err != nil && f.Broken != nil:
 			f.Broken(err)
 		}
-		if time.Since(began) > steady {
+		if time.Since(start) > steady {
 			pause = firstPause
 			continue
 		}
@@ -147,20 +147,12 @@ func (c *Client) Follow(ctx context.Context, k kinds.Kind, f Following) error {
 	}
 }
 
-// errNoWatch marks the error of a watch that never stood.
-var errNoWatch = errors.New("the watch did not begin")
-
-// noWatch is the error of a watch that never stood. Its text is that of its cause.
-type noWatch struct{ cause error }
-
-func (e *noWatch) Error() string   { return e.cause.Error() }
-func (e *noWatch) Unwrap() []error { return []error{e.cause, errNoWatch} }
-
-// followOnce runs one watch, and notes in req how far it came. It is not done when the watch ended.
-func (c *Client) followOnce(ctx context.Context, k kinds.Kind, req *metav1.WatchRequest, f Following) (done bool, err error) {
+// followOnce runs one watch, and notes in req how far it came. began tells that the watch came to stand; it is not done
+// when the watch ended.
+func (c *Client) followOnce(ctx context.Context, k kinds.Kind, req *metav1.WatchRequest, f Following) (began, done bool, err error) {
 	w, err := c.Watch(ctx, k, req)
 	if err != nil {
-		return false, &noWatch{err}
+		return false, false, err
 	}
 	defer w.Stop()
 	if f.Began != nil {
@@ -169,16 +161,16 @@ func (c *Client) followOnce(ctx context.Context, k kinds.Kind, req *metav1.Watch
 	for {
 		event, err := w.Next()
 		if errors.Is(err, io.EOF) {
-			return false, nil
+			return true, false, nil
 		}
 		if err != nil {
-			return false, err
+			return true, false, err
 		}
 		if version := event.Object.GetMetadata().GetResourceVersion(); version != "" && req.SendInitialEvents == nil {
 			req.ResourceVersion = version
 		}
 		if done, err := f.Event(event); done || err != nil {
-			return true, err
+			return true, true, err
 		}
 	}
 }
