@@ -19,6 +19,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 )
@@ -104,6 +105,7 @@ func StartEmbedded(ctx context.Context, c Config) (*Embedded, error) {
 	}
 	phase.Store(running)
 	e.client = v3client.New(server.Server)
+	e.client.Maintenance = maintenance{e.client.Maintenance, server.Server}
 	for _, l := range server.Clients {
 		if l.Addr().Network() == "unix" {
 			e.endpoints = append(e.endpoints, "unix://"+l.Addr().String())
@@ -141,6 +143,22 @@ func (e *Embedded) Close() error {
 		return fmt.Errorf("close etcd: %w", err)
 	}
 	return nil
+}
+
+// maintenance is the maintenance of the server inside the process. The one that etcd's in-process client brings fails to
+// defragment: it wants to tell a health service that does not exist there.
+type maintenance struct {
+	clientv3.Maintenance
+
+	server *etcdserver.EtcdServer
+}
+
+// Defragment implements clientv3.Maintenance.
+func (m maintenance) Defragment(context.Context, string) (*clientv3.DefragmentResponse, error) {
+	if err := m.server.Backend().Defrag(); err != nil {
+		return nil, fmt.Errorf("defragment the database: %w", err)
+	}
+	return &clientv3.DefragmentResponse{}, nil
 }
 
 func (e *Embedded) waitReady(ctx context.Context, limit time.Duration) error {

@@ -13,9 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
 	"fairlead.dev/services/internal/etcd"
@@ -88,11 +86,11 @@ func TestListensOnLoopbackOnly(t *testing.T) {
 	e := start(t, etcd.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
 	for _, endpoint := range e.Endpoints() {
 		t.Run(endpoint[:4], func(t *testing.T) {
-			c, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: 5 * time.Second})
+			c, err := etcd.Connect(etcd.ClientConfig{Endpoints: []string{endpoint}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close() //nolint:errcheck // the test is about the answer
+			defer c.Close()
 			if _, err := c.Put(t.Context(), "k", "v"); err != nil {
 				t.Errorf("put over %s: %v", endpoint, err)
 			}
@@ -100,6 +98,21 @@ func TestListensOnLoopbackOnly(t *testing.T) {
 	}
 	if len(e.Endpoints()) != 2 {
 		t.Errorf("endpoints: got %v, want the socket and the port", e.Endpoints())
+	}
+}
+
+func TestConnectRefuses(t *testing.T) {
+	cases := map[string]etcd.ClientConfig{
+		"no endpoints":             {},
+		"a certificate alone":      {Endpoints: []string{"https://127.0.0.1:1"}, CertFile: "x"},
+		"a file that is not there": {Endpoints: []string{"https://127.0.0.1:1"}, CAFile: "/no/such/file"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if client, err := etcd.Connect(c); err == nil {
+				t.Errorf("got a client of %v", client.Endpoints())
+			}
+		})
 	}
 }
 
@@ -143,7 +156,7 @@ func runAndKill(t *testing.T, dir string, n int) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pr.Close() //nolint:errcheck // read side
+	defer pr.Close()
 	cmd.Stdout = pw
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

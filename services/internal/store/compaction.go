@@ -37,21 +37,25 @@ func (s *Store) compactLoop(ctx context.Context) {
 		for _, c := range s.caches.all() {
 			c.askProgress()
 		}
-		if err := s.compact(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("etcd was not compacted; it is tried again at the next interval", "error", err)
+		mine, err := s.compact(ctx)
+		if err == nil && mine {
+			err = s.maintain(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("etcd was not looked after; it is tried again at the next interval", "error", err)
 		}
 	}
 }
 
 // compact notes the newest revision, and removes the history up to the newest revision that was noted KeepHistory ago. Of
-// several processes, one does it in each interval.
-func (s *Store) compact(ctx context.Context) error {
+// several processes, one does it in each interval, and is told so.
+func (s *Store) compact(ctx context.Context) (mine bool, err error) {
 	call, cancel := s.limit(ctx)
 	defer cancel()
 	path := s.keys.internal(compactionKey)
 	resp, err := s.client.Get(call, path)
 	if err != nil {
-		return fmt.Errorf("read the marks: %w", err)
+		return false, fmt.Errorf("read the marks: %w", err)
 	}
 	var marks []mark
 	var version int64
@@ -64,27 +68,27 @@ func (s *Store) compact(ctx context.Context) error {
 	now := s.opts.Now()
 	marks, target, due := nextMarks(marks, mark{resp.Header.Revision, now.Unix()}, s.opts.CompactionInterval, s.opts.KeepHistory)
 	if !due {
-		return nil
+		return false, nil
 	}
 	value, err := json.Marshal(marks)
 	if err != nil {
-		return fmt.Errorf("encode the marks: %w", err)
+		return false, fmt.Errorf("encode the marks: %w", err)
 	}
 	txn, err := s.client.Txn(call).
 		If(clientv3.Compare(clientv3.ModRevision(path), "=", version)).
 		Then(clientv3.OpPut(path, string(value))).Commit()
 	if err != nil {
-		return fmt.Errorf("write the marks: %w", err)
+		return false, fmt.Errorf("write the marks: %w", err)
 	}
 	if !txn.Succeeded || target == 0 {
-		return nil
+		return txn.Succeeded, nil
 	}
 	if _, err := s.client.Compact(call, target); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
-		return fmt.Errorf("compact to revision %d: %w", target, err)
+		return false, fmt.Errorf("compact to revision %d: %w", target, err)
 	}
 	s.metrics.compacted.Set(float64(target))
 	s.log.Debug("compacted etcd", "revision", target)
-	return nil
+	return true, nil
 }
 
 // nextMarks adds the mark of now, and returns the revision up to which history can go, 0 if none. It is not due while the

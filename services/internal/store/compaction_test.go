@@ -5,6 +5,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +63,7 @@ func TestCompactionKeepsTheTimePromised(t *testing.T) {
 		}
 		at = append(at, resp.Header.Revision)
 		for _, s := range stores {
-			if err := s.compact(t.Context()); err != nil {
+			if _, err := s.compact(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,5 +82,43 @@ func TestCompactionKeepsTheTimePromised(t *testing.T) {
 	}
 	if v := resp.Kvs[0].Version; v != int64(len(at)) {
 		t.Errorf("the marks were written %d times, want once an interval, %d times", v, len(at))
+	}
+}
+
+func TestDefragmentation(t *testing.T) {
+	client := etcdtest.Start(t)
+	s, err := New(client, Options{DefragmentBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func() int64 {
+		t.Helper()
+		status, err := client.Status(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.DbSize
+	}
+	for i := range 8 {
+		if _, err := client.Put(t.Context(), fmt.Sprint(i), strings.Repeat("x", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := size()
+	if err := s.maintain(t.Context()); err != nil || size() < full {
+		t.Fatalf("what is in use: %v, size %d of %d", err, size(), full)
+	}
+	resp, err := client.Delete(t.Context(), "0", clientv3.WithRange("9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Compact(t.Context(), resp.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := size(); now*2 > full {
+		t.Errorf("the database has %d bytes, and had %d before most was deleted", now, full)
 	}
 }

@@ -34,7 +34,7 @@ type continuation struct {
 // token encodes c for the list with the prefix and the filter.
 func (c continuation) token(prefix string, f filter) string {
 	b := append([]byte{tokenVersion}, c.sum(prefix, f)...)
-	b = binary.AppendUvarint(b, uint64(c.revision)) //nolint:gosec // revisions are positive
+	b = binary.AppendUvarint(b, uint64(c.revision))
 	b = append(b, c.after...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -70,7 +70,7 @@ func parseToken(token, prefix string, f filter) (continuation, error) {
 func (c continuation) sum(prefix string, f filter) []byte {
 	h := sha256.New()
 	var revision [8]byte
-	binary.BigEndian.PutUint64(revision[:], uint64(c.revision)) //nolint:gosec // only hashed
+	binary.BigEndian.PutUint64(revision[:], uint64(c.revision))
 	h.Write(revision[:])
 	h.Write([]byte(strings.Join([]string{prefix, f.String(), c.after}, "\x00")))
 	return h.Sum(nil)[:tokenSum]

@@ -62,8 +62,7 @@ func isContextStatus(err error) bool {
 }
 
 func unreachable(err error) bool {
-	var e rpctypes.EtcdError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
 		return e.Code() == codes.Unavailable
 	}
 	return status.Code(err) == codes.Unavailable || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled

@@ -13,7 +13,7 @@ import (
 func revisions(t *testing.T, h *history, at cursor, limit int) ([]int64, cursor, bool) {
 	t.Helper()
 	changes, next, ok := h.read(at, limit)
-	var out []int64
+	out := make([]int64, 0, len(changes))
 	for _, c := range changes {
 		out = append(out, c.revision)
 	}
@@ -35,7 +35,7 @@ func TestHistory(t *testing.T) {
 		"from its start":    {10, []int64{11, 12, 12, 15}, true},
 		"from within":       {11, []int64{12, 12, 15}, true},
 		"between revisions": {13, []int64{15}, true},
-		"from its end":      {15, nil, true},
+		"from its end":      {15, []int64{}, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -133,7 +133,7 @@ func FuzzContinueTokens(f *testing.F) {
 
 func checkAfter(t *testing.T, after string) {
 	t.Helper()
-	for _, part := range strings.Split(after, "/") {
+	for part := range strings.SplitSeq(after, "/") {
 		if part == "" || part == "." || part == ".." || strings.Count(after, "/") > 1 {
 			t.Errorf("a token leads to %q", after)
 		}

@@ -15,6 +15,9 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
+// resourceLabel is the label that names a kind.
+const resourceLabel = "resource"
+
 // metrics are what the store counts.
 type metrics struct {
 	operations *prometheus.HistogramVec
@@ -23,6 +26,7 @@ type metrics struct {
 	objects    *prometheus.GaugeVec
 	relists    *prometheus.CounterVec
 	compacted  prometheus.Gauge
+	database   *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -31,32 +35,36 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name:    "fairlead_store_operation_seconds",
 			Help:    "Time that operations on stored objects took.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 10),
-		}, []string{"verb", "resource", "result"}),
+		}, []string{"verb", resourceLabel, "result"}),
 		conflicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_store_conflicts_total",
 			Help: "Writes that were tried again because another write came between.",
-		}, []string{"resource"}),
+		}, []string{resourceLabel}),
 		watchers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_store_watchers",
 			Help: "Watches that are open.",
-		}, []string{"resource"}),
+		}, []string{resourceLabel}),
 		objects: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "fairlead_store_cache_objects",
 			Help: "Objects in the watch cache.",
-		}, []string{"resource"}),
+		}, []string{resourceLabel}),
 		relists: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_store_cache_lists_total",
 			Help: "Times a watch cache read all of its objects: once at its start, and after each gap in its watch.",
-		}, []string{"resource"}),
+		}, []string{resourceLabel}),
 		compacted: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_store_compacted_revision",
 			Help: "The etcd revision up to which this process last compacted.",
 		}),
+		database: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairlead_store_etcd_database_bytes",
+			Help: "Size of the database of a member of etcd: what it takes on disk, and what of it is in use.",
+		}, []string{"endpoint", "state"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.operations, m.conflicts, m.watchers, m.objects, m.relists, m.compacted} {
+	for _, c := range []prometheus.Collector{m.operations, m.conflicts, m.watchers, m.objects, m.relists, m.compacted, m.database} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register the store's metrics: %w", err)
 		}

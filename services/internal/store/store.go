@@ -28,6 +28,9 @@ type Options struct {
 	CompactionInterval time.Duration
 	// KeepHistory is how long versions stay readable at least; 10 minutes by default.
 	KeepHistory time.Duration
+	// DefragmentBytes is the size of etcd's database from which it is defragmented when less than half is in use; 256 MiB by
+	// default.
+	DefragmentBytes int64
 	// RequestTimeout ends calls to etcd whose callers set no limit; 10 seconds by default.
 	RequestTimeout time.Duration
 	// BookmarkInterval is the time between the bookmarks of a watch; a minute by default.
@@ -47,6 +50,7 @@ func (o *Options) defaults() {
 	setDefault(&o.Prefix, "/fairlead")
 	setDefault(&o.CompactionInterval, 5*time.Minute)
 	setDefault(&o.KeepHistory, 10*time.Minute)
+	setDefault(&o.DefragmentBytes, 256<<20)
 	setDefault(&o.RequestTimeout, 10*time.Second)
 	setDefault(&o.BookmarkInterval, time.Minute)
 	setDefault(&o.MaxObjectBytes, 1<<20)

@@ -122,7 +122,7 @@ func watch[T Object](ctx context.Context, s *Store, k kinds.Kind, o WatchOptions
 		}
 	}
 	gauge := s.metrics.watchers.WithLabelValues(ResourceOf(k).String())
-	started := s.caches.spawn(func() {
+	started := s.caches.spawn(func() { //nolint:contextcheck // ctx is the caller's, with an end of its own
 		defer context.AfterFunc(s.caches.ctx, func() { cancel(errStopped()) })()
 		defer cancel(nil)
 		gauge.Inc()
@@ -145,8 +145,7 @@ func watch[T Object](ctx context.Context, s *Store, k kinds.Kind, o WatchOptions
 
 // stopReason is why ctx ended, if it is the store that ended it.
 func stopReason(ctx context.Context) error {
-	var e *apierror.Error
-	if errors.As(context.Cause(ctx), &e) {
+	if e, ok := errors.AsType[*apierror.Error](context.Cause(ctx)); ok {
 		return e
 	}
 	return nil

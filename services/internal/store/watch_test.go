@@ -244,7 +244,7 @@ func TestWatchesResumeAfterARestart(t *testing.T) {
 	create(t, s, "a", "new")
 	want := []string{"ADDED missed", "DELETED known", "ADDED new"}
 	for i, w := range watchers {
-		var got []string
+		got := make([]string, 0, len(want))
 		for range want {
 			ev := read(t, w)
 			if ev == nil {

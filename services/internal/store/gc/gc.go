@@ -34,6 +34,7 @@ type groupKind struct {
 // item names an object of any kind.
 type item struct {
 	groupKind
+
 	key store.Key
 }
 

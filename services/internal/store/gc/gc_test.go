@@ -6,9 +6,9 @@ package gc_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 // fixture is a store with a collector.
 type fixture struct {
 	*store.Store
+
 	services, roles kinds.Kind
 }
 
@@ -101,12 +102,12 @@ func (f *fixture) left(t *testing.T, want ...string) {
 	t.Helper()
 	cache := f.Cache(f.services)
 	storetest.Eventually(t, cache, fmt.Sprintf("only %v are left", want), func() bool {
-		return cmp.Equal(names(cache.List("", nil)), want)
+		return slices.Equal(names(cache.List("", nil)), want)
 	})
 }
 
 func names(objects []store.Object) []string {
-	var out []string
+	out := make([]string, 0, len(objects))
 	for _, obj := range objects {
 		out = append(out, obj.GetMetadata().GetName())
 	}

@@ -58,17 +58,17 @@ func testCacheFollows(t *testing.T, s *store.Store) {
 }
 
 func testCacheShared(t *testing.T, s *store.Store) {
-	if s.Cache(Services(t)) != s.Cache(Services(t)) || s.Cache(Services(t)) != s.DryRun().Cache(Services(t)) {
+	first := s.Cache(Services(t))
+	if first != s.Cache(Services(t)) || first != s.DryRun().Cache(Services(t)) {
 		t.Error("a kind has several caches")
 	}
 }
 
 // collect subscribes, and returns a function that waits for n events.
-func collect(t testing.TB, c *store.Cache) (wait func(n int) []string, unsubscribe func()) {
+func collect(t testing.TB, c *store.Cache) (wait func(n int) []string) {
 	t.Helper()
 	events := make(chan string, 1000)
-	unsubscribe = c.Subscribe(func(ev store.Event) { events <- show(ev) })
-	t.Cleanup(unsubscribe)
+	t.Cleanup(c.Subscribe(func(ev store.Event) { events <- show(ev) }))
 	return func(n int) []string {
 		t.Helper()
 		var out []string
@@ -82,17 +82,17 @@ func collect(t testing.TB, c *store.Cache) (wait func(n int) []string, unsubscri
 			}
 		}
 		return out
-	}, unsubscribe
+	}
 }
 
 func testSubscribe(t *testing.T, s *store.Store) {
 	cache := s.Cache(Services(t))
-	early, _ := collect(t, cache)
+	early := collect(t, cache)
 	key := store.KeyOf(create(t, s, "a/1")[0])
 	if d := cmp.Diff([]string{"ADDED a/1"}, early(1)); d != "" {
 		t.Errorf("early (-want +got):\n%s", d)
 	}
-	late, _ := collect(t, cache)
+	late := collect(t, cache)
 	relabel(t, s, key, "x=y")
 	must[*servingv1.Service](t)(services(t, s).Delete(t.Context(), key, store.DeleteOptions{}))
 	if d := cmp.Diff([]string{"MODIFIED a/1", "DELETED a/1"}, early(2)); d != "" {
@@ -108,8 +108,8 @@ func testSlowSubscriber(t *testing.T, s *store.Store) {
 	release := make(chan struct{})
 	defer cache.Subscribe(func(store.Event) { <-release })()
 	defer close(release)
-	wait, _ := collect(t, cache)
-	var want []string
+	wait := collect(t, cache)
+	want := make([]string, 0, 50)
 	for i := range 50 {
 		create(t, s, fmt.Sprintf("a/%02d", i))
 		want = append(want, fmt.Sprintf("ADDED a/%02d", i))
@@ -128,7 +128,7 @@ func testUnsubscribe(t *testing.T, s *store.Store) {
 	<-first
 	unsubscribe()
 	unsubscribe()
-	wait, _ := collect(t, cache)
+	wait := collect(t, cache)
 	create(t, s, "a/2")
 	wait(2)
 	if calls != 1 {

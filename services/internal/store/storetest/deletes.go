@@ -26,8 +26,6 @@ func deleteTests() map[string]func(*testing.T, *store.Store) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func testDelete(t *testing.T, s *store.Store) {
 	was := create(t, s, "shop/web")[0]
 	got := must[*servingv1.Service](t)(services(t, s).Delete(t.Context(), store.KeyOf(was), store.DeleteOptions{}))
@@ -52,9 +50,9 @@ func testPreconditions(t *testing.T, s *store.Store) {
 		o      store.DeleteOptions
 		reason apierror.Reason
 	}{
-		{"another uid", store.DeleteOptions{UID: ptr("x")}, apierror.ReasonConflict},
-		{"another version", store.DeleteOptions{ResourceVersion: ptr("1")}, apierror.ReasonConflict},
-		{"one right, one wrong", store.DeleteOptions{UID: &uid, ResourceVersion: ptr("1")}, apierror.ReasonConflict},
+		{"another uid", store.DeleteOptions{UID: new("x")}, apierror.ReasonConflict},
+		{"another version", store.DeleteOptions{ResourceVersion: new("1")}, apierror.ReasonConflict},
+		{"one right, one wrong", store.DeleteOptions{UID: &uid, ResourceVersion: new("1")}, apierror.ReasonConflict},
 		{"an unknown policy", store.DeleteOptions{Propagation: "Sideways"}, apierror.ReasonBadRequest},
 		{"all right", store.DeleteOptions{UID: &uid, ResourceVersion: &version}, ""},
 	}

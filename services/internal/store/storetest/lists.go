@@ -6,6 +6,7 @@ package storetest
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,7 +101,7 @@ func testPages(t *testing.T, s *store.Store) {
 	if d := cmp.Diff([][]string{{"a/1", "a/2"}, {"b/1", "b/2"}, {"c/1"}}, got); d != "" {
 		t.Errorf("pages (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]*int64{ptr[int64](3), ptr[int64](1), nil}, []*int64{first.Remaining, second.Remaining, third.Remaining}); d != "" {
+	if d := cmp.Diff([]*int64{new(int64(3)), new(int64(1)), nil}, []*int64{first.Remaining, second.Remaining, third.Remaining}); d != "" {
 		t.Errorf("remaining (-want +got):\n%s", d)
 	}
 	if first.ResourceVersion != second.ResourceVersion || first.ResourceVersion != third.ResourceVersion {
@@ -125,11 +126,11 @@ func testPagesSelected(t *testing.T, s *store.Store) {
 		if i%2 == 1 {
 			l = "odd=yes"
 		}
-		must[*servingv1.Service](t)(services(t, s).Create(t.Context(), Service("a", fmt.Sprint(i), l)))
+		must[*servingv1.Service](t)(services(t, s).Create(t.Context(), Service("a", strconv.Itoa(i), l)))
 	}
 	var got []string
 	o := store.ListOptions{Limit: 3, LabelSelector: selector(t, "odd=yes")}
-	for pages := 0; pages < 5; pages++ {
+	for range 5 {
 		page := list(t, s, o)
 		got = append(got, names(page.Items)...)
 		if page.Remaining != nil {
@@ -146,7 +147,7 @@ func testPagesSelected(t *testing.T, s *store.Store) {
 
 func testChunks(t *testing.T, s *store.Store) {
 	const n = 1100
-	var want []string
+	want := make([]string, 0, n)
 	for i := range n {
 		want = append(want, fmt.Sprintf("a/n%04d", i))
 	}

@@ -46,7 +46,7 @@ func testWatch(t *testing.T, s *store.Store) {
 		"ADDED shop/web", "MODIFIED shop/web", "MODIFIED shop/web", "MODIFIED shop/web", "DELETED shop/web", "ADDED shop/web",
 	}
 	events := nextEvents(t, w, len(want))
-	var got []string
+	got := make([]string, 0, len(events))
 	var last int64
 	for _, ev := range events {
 		got = append(got, show(ev))
@@ -91,10 +91,10 @@ func testInitial(t *testing.T, s *store.Store) {
 	}{
 		"no version":               {store.WatchOptions{}, added},
 		"any version":              {store.WatchOptions{ResourceVersion: "0"}, added},
-		"wanted":                   {store.WatchOptions{SendInitialEvents: ptr(true), Bookmarks: true}, marked},
-		"wanted, at least as new":  {store.WatchOptions{SendInitialEvents: ptr(true), ResourceVersion: newest}, marked},
-		"wanted, with a selector":  {store.WatchOptions{SendInitialEvents: ptr(true), LabelSelector: selector(t, "x=y")}, marked[1:]},
-		"wanted, of an empty part": {store.WatchOptions{SendInitialEvents: ptr(true), Namespace: "none"}, marked[2:]},
+		"wanted":                   {store.WatchOptions{SendInitialEvents: new(true), Bookmarks: true}, marked},
+		"wanted, at least as new":  {store.WatchOptions{SendInitialEvents: new(true), ResourceVersion: newest}, marked},
+		"wanted, with a selector":  {store.WatchOptions{SendInitialEvents: new(true), LabelSelector: selector(t, "x=y")}, marked[1:]},
+		"wanted, of an empty part": {store.WatchOptions{SendInitialEvents: new(true), Namespace: "none"}, marked[2:]},
 	}
 	if err := s.Cache(Services(t)).WaitVersion(t.Context(), newest); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func testInitial(t *testing.T, s *store.Store) {
 func testNoInitial(t *testing.T, s *store.Store) {
 	create(t, s, "a/1")
 	for _, version := range []string{"", "0"} {
-		w := startWatch(t, s, store.WatchOptions{ResourceVersion: version, SendInitialEvents: ptr(false)})
+		w := startWatch(t, s, store.WatchOptions{ResourceVersion: version, SendInitialEvents: new(false)})
 		name := "n" + version
 		create(t, s, "b/"+name)
 		for _, ev := range nextEvents(t, w, 1) {
@@ -161,7 +161,7 @@ func testWatchSelectors(t *testing.T, s *store.Store) {
 		"ADDED shop/web", "MODIFIED shop/web", "DELETED shop/web", "ADDED shop/web", "DELETED shop/web", "ADDED shop/last",
 	}
 	events := nextEvents(t, w, len(want))
-	var got []string
+	got := make([]string, 0, len(events))
 	for _, ev := range events {
 		got = append(got, show(ev))
 	}

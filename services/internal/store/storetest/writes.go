@@ -185,7 +185,7 @@ func testServerFields(t *testing.T, s *store.Store) {
 		o.Metadata.CreationTimestamp = &timestamppb.Timestamp{Seconds: 5}
 		return o, nil
 	}))
-	want := proto.Clone(was).(*servingv1.Service)
+	want := proto.CloneOf(was)
 	want.Metadata.Labels = map[string]string{"a": "b"}
 	want.Metadata.ResourceVersion = got.GetMetadata().GetResourceVersion()
 	if d := cmp.Diff(want, got, protocmp.Transform()); d != "" {

@@ -1,0 +1,73 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// How a connection is checked: a line that is silent for so long is probed, and given up when the probe stays unanswered.
+const (
+	keepAliveTime    = 10 * time.Second
+	keepAliveTimeout = 5 * time.Second
+)
+
+// ClientConfig says how to reach an etcd that is run elsewhere. It must be 3.6 or newer.
+type ClientConfig struct {
+	// Endpoints are its members, such as `https://10.0.0.1:2379`.
+	Endpoints []string
+	// CAFile holds the authorities that sign its certificates, in PEM; the system's by default.
+	CAFile string
+	// CertFile and KeyFile hold the client's certificate, in PEM, if it wants one.
+	CertFile, KeyFile string
+	// Username and Password are for an etcd with authentication.
+	Username, Password string
+	// Log receives what the client has to say; slog.Default by default.
+	Log *slog.Logger
+}
+
+// Connect makes a client. It does not wait for the etcd to answer. The client is the caller's to close.
+func Connect(c ClientConfig) (*clientv3.Client, error) {
+	if len(c.Endpoints) == 0 {
+		return nil, errors.New("no etcd endpoints are given")
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return nil, errors.New("a client certificate for etcd needs its key, and a key its certificate")
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	phase := new(atomic.Int32)
+	phase.Store(running)
+	cc := clientv3.Config{
+		Endpoints:            c.Endpoints,
+		Username:             c.Username,
+		Password:             c.Password,
+		DialKeepAliveTime:    keepAliveTime,
+		DialKeepAliveTimeout: keepAliveTimeout,
+		PermitWithoutStream:  true,
+		Logger:               zap.New(&core{handler: c.Log.With("component", "etcd-client").Handler(), phase: phase}),
+	}
+	if c.CAFile != "" || c.CertFile != "" {
+		info := transport.TLSInfo{TrustedCAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
+		tls, err := info.ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("certificates for etcd: %w", err)
+		}
+		cc.TLS = tls
+	}
+	client, err := clientv3.New(cc)
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd at %v: %w", c.Endpoints, err)
+	}
+	return client, nil
+}
