@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -202,14 +201,9 @@ func asWanted(is, want *appsv1.ReplicaSet) bool {
 	if is == nil || is.Spec.Replicas == nil || *is.Spec.Replicas != *want.Spec.Replicas {
 		return false
 	}
-	for key, value := range want.Labels {
-		if is.Labels[key] != value {
-			return false
-		}
-	}
-	kept := maps.Clone(is.Annotations)
-	delete(kept, kube.AnnotationOwner)
-	return equality.Semantic.DeepEqual(kept, want.Annotations) && equality.Semantic.DeepDerivative(want.Spec.Template, is.Spec.Template)
+	return equality.Semantic.DeepDerivative(want.Labels, is.Labels) &&
+		equality.Semantic.DeepDerivative(want.Annotations, is.Annotations) &&
+		equality.Semantic.DeepDerivative(want.Spec.Template, is.Spec.Template)
 }
 
 // tell writes the status and, where it changed, events.
