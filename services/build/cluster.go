@@ -27,6 +27,20 @@ var (
 	errRefused   = errors.New("refused")
 )
 
+// podError says in a sentence why a pod cannot be made.
+type podError struct {
+	kind    error
+	message string
+}
+
+func (e *podError) Error() string { return e.message }
+
+func (e *podError) Unwrap() error { return e.kind }
+
+func podErrorf(kind error, format string, args ...any) error {
+	return &podError{kind, fmt.Sprintf(format, args...)}
+}
+
 // account is what a service account brings to a build.
 type account struct {
 	pullSecrets []corev1.Secret
@@ -75,15 +89,15 @@ func (c *cluster) Create(ctx context.Context, owner kube.Owner, p *corev1.Pod) e
 			return fmt.Errorf("pod %s: %w", p.Name, getErr)
 		}
 		if there.Labels[kube.LabelOwnerUID] != owner.UID || there.Labels[kube.LabelInstallation] != c.kube.Installation() {
-			return fmt.Errorf("%w: a pod %q is there that is not the build's; delete it, or name the build otherwise", errRefused, p.Name)
+			return podErrorf(errRefused, "a pod %q is there that is not the build's; delete it, or name the build otherwise", p.Name)
 		}
 		return nil
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return fmt.Errorf("%w: %s", errQuota, message(err))
+		return podErrorf(errQuota, "%s", message(err))
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "error looking up service account"):
-		return fmt.Errorf("%w: %s", errNoAccount, message(err))
+		return podErrorf(errNoAccount, "%s", message(err))
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %s", errRefused, message(err))
+		return podErrorf(errRefused, "%s", message(err))
 	}
 	return fmt.Errorf("create pod %s/%s: %w", p.Namespace, p.Name, err)
 }
@@ -130,7 +144,7 @@ func (c *cluster) Account(ctx context.Context, namespace, name string) (account,
 	core := c.kube.Clientset().CoreV1()
 	sa, err := core.ServiceAccounts(namespace).Get(ctx, name, kmetav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return account{}, fmt.Errorf("%w: there is no service account %q in namespace %q; make it, or correct spec.serviceAccountName", errNoAccount, name, namespace)
+		return account{}, podErrorf(errNoAccount, "there is no service account %q in namespace %q; make it, or correct spec.serviceAccountName", name, namespace)
 	}
 	if err != nil {
 		return account{}, fmt.Errorf("service account %s/%s: %w", namespace, name, err)

@@ -242,12 +242,12 @@ func (r *reconciler) prepare(ctx context.Context, s *round) (*corev1.Pod, reconc
 	}
 	spec, err := podSpec(s.build, r.cfg, deadline(s.build, r.cfg.Timeout).Sub(s.now))
 	if err != nil {
-		return nil, reconcile.Done, fmt.Errorf("%w: %w", errRefused, err)
+		return nil, reconcile.Done, podErrorf(errRefused, "%s", err)
 	}
 	spec.Credentials = a.credentials
 	keychain, err := entrypoint.Keychain(a.pullSecrets)
 	if err != nil {
-		return nil, reconcile.Done, fmt.Errorf("%w: %w", errRefused, err)
+		return nil, reconcile.Done, podErrorf(errRefused, "%s", err)
 	}
 	for i, step := range spec.Steps {
 		if len(step.Command) > 0 {

@@ -52,8 +52,9 @@ func timeoutOf(b *buildv1.Build, byDefault time.Duration) time.Duration {
 	return byDefault
 }
 
+// deadline is when a build runs out of time. Its start is known to the second, and rounded down.
 func deadline(b *buildv1.Build, byDefault time.Duration) time.Time {
-	return b.GetStatus().GetStartTime().AsTime().Add(timeoutOf(b, byDefault))
+	return b.GetStatus().GetStartTime().AsTime().Add(timeoutOf(b, byDefault) + time.Second)
 }
 
 // stepNames are the names of the steps; those that were stored without one get it from their place.

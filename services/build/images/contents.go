@@ -33,6 +33,8 @@ const toolchainForm = "1"
 const (
 	goRoot  = "usr/local/go"
 	goCache = "cache/go-build"
+	// goBuilder is no file `builder` at the top: the steps' home is /builder/home.
+	goBuilder = "usr/local/bin/go-builder"
 )
 
 func (p *pusher) step(ctx context.Context) (name.Tag, v1.Image, error) {
@@ -66,13 +68,13 @@ func (p *pusher) goBuilder(ctx context.Context) (name.Tag, v1.Image, error) {
 	if err != nil {
 		return tag, nil, err
 	}
-	l, err := layer.Write(filepath.Join(p.work, "builder.tar.gz"), []layer.Entry{{Path: "builder", Mode: 0o755, Source: binary}})
+	l, err := layer.Write(filepath.Join(p.work, "builder.tar.gz"), []layer.Entry{{Path: goBuilder, Mode: 0o755, Source: binary}})
 	if err != nil {
 		return tag, nil, err //nolint:wrapcheck // wrapped by Push
 	}
 	user := strconv.Itoa(layer.Nobody)
 	img, err := assemble(base, v1.Config{
-		Entrypoint: []string{"/builder"}, User: user + ":" + user, WorkingDir: contract.Workspace,
+		Entrypoint: []string{"/" + goBuilder}, User: user + ":" + user, WorkingDir: contract.Workspace,
 		Env: []string{
 			"PATH=/" + goRoot + "/bin", "HOME=" + contract.Home, "GOROOT=/" + goRoot, "GOCACHE=/" + goCache,
 			"GOMODCACHE=/tmp/mod", "GOTOOLCHAIN=local", "CGO_ENABLED=0",

@@ -236,7 +236,6 @@ func (s Spec) source() corev1.Container {
 		Image:        s.StepImage,
 		Command:      []string{contract.ImageBinary},
 		Args:         slices.Concat([]string{"run", "--index", "0", "--"}, literal(append(git, s.credentialArgs(ForGit)...))),
-		WorkingDir:   contract.Workspace,
 		Env:          []corev1.EnvVar{{Name: "HOME", Value: contract.Home}},
 		VolumeMounts: append(mounts, secretMounts(s.Credentials)...),
 	}
@@ -256,12 +255,7 @@ func (s Spec) step(index int, user corev1.Container) corev1.Container {
 	command, args := s.command(&c, index)
 	c.Name = ContainerOf(user.Name)
 	c.Command, c.Args = command, args
-	switch {
-	case c.WorkingDir == "":
-		c.WorkingDir = contract.Workspace
-	case !path.IsAbs(c.WorkingDir):
-		c.WorkingDir = path.Join(contract.Workspace, c.WorkingDir)
-	}
+	c.WorkingDir = "/" // the step binary goes to the right one, once the source is there and may be entered
 	env := []corev1.EnvVar{{Name: "HOME", Value: contract.Home}}
 	if len(s.InsecureRegistries) > 0 {
 		env = append(env, corev1.EnvVar{Name: EnvInsecureRegistries, Value: strings.Join(s.InsecureRegistries, ",")})
@@ -283,6 +277,11 @@ func (s Spec) step(index int, user corev1.Container) corev1.Container {
 // command puts the user's command behind the step binary. c gets the image by digest where its entrypoint was looked up.
 func (s Spec) command(c *corev1.Container, index int) (command, args []string) {
 	args = []string{"run", "--index", strconv.Itoa(index)}
+	dir := c.WorkingDir
+	if !path.IsAbs(dir) {
+		dir = path.Join(contract.Workspace, dir)
+	}
+	args = append(args, "--working-dir", literal([]string{dir})[0])
 	if p := c.TerminationMessagePath; p != "" && p != contract.TerminationLog {
 		args = append(args, "--termination-log", p)
 	}

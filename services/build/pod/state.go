@@ -198,6 +198,8 @@ func explainStep(name string, t *corev1.ContainerStateTerminated, m contract.Mes
 	switch {
 	case m.Reason == contract.ReasonCommandNotFound, m.Reason == contract.ReasonCannotStart:
 		return fmt.Sprintf("step %q did not start: %s", name, m.Message)
+	case t.Reason == "StartError", t.Reason == "ContainerCannotRun":
+		return fmt.Sprintf("step %q did not start: %s", name, t.Message)
 	case t.Reason == "OOMKilled":
 		return fmt.Sprintf("step %q ran out of memory; raise its resources.limits.memory", name)
 	case t.ExitCode > 128 && t.ExitCode < 160:

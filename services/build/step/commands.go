@@ -60,10 +60,11 @@ func runCommand(args []string, signals <-chan os.Signal) int {
 	dir := flags.String("dir", contract.RunDir, "folder that the steps share")
 	index := flags.Int("index", 0, "place in the order of steps")
 	log := flags.String("termination-log", contract.TerminationLog, "where to say why the command did not run")
+	workingDir := flags.String("working-dir", "", "where the command runs")
 	platforms := flags.String("platform-commands", "", "entrypoint for each platform, as JSON")
 	_ = flags.Parse(args)
 
-	cfg := engine.Config{Dir: *dir, Index: *index, Command: flags.Args(), TerminationLog: *log, Signals: signals}
+	cfg := engine.Config{Dir: *dir, Index: *index, WorkingDir: *workingDir, Command: flags.Args(), TerminationLog: *log, Signals: signals}
 	if *platforms != "" {
 		if err := json.Unmarshal([]byte(*platforms), &cfg.PlatformCommands); err != nil {
 			return report(*log, contract.ReasonCannotStart, fmt.Errorf("platform-commands: %w", err))

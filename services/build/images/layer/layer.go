@@ -92,7 +92,9 @@ func Open(path string) (*Layer, error) {
 	return &Layer{path: path, digest: sum(packed), diffID: sum(plain), size: info.Size()}, nil
 }
 
-func sum(h hash.Hash) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))} }
+func sum(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}
 
 // Digest is the digest of the packed layer.
 func (l *Layer) Digest() (v1.Hash, error) { return l.digest, nil }

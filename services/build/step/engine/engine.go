@@ -30,6 +30,9 @@ type Config struct {
 	Dir string
 	// Index is the step's place in the order, from 0.
 	Index int
+	// WorkingDir is where the command runs; where the process does by default. It is entered when the step's turn has come,
+	// since the source may bring it.
+	WorkingDir string
 	// Command is what to run, with its arguments.
 	Command []string
 	// PlatformCommands holds, for images whose entrypoint differs by platform, the entrypoint for each one, such as
@@ -66,6 +69,11 @@ func Run(cfg Config) int {
 					return fail(cfg, self, code, contract.ReasonSkipped, "stopped before it began")
 				}
 			}
+		}
+	}
+	if cfg.WorkingDir != "" {
+		if err := os.Chdir(cfg.WorkingDir); err != nil {
+			return fail(cfg, self, contract.ExitCannotStart, contract.ReasonCannotStart, "working directory: "+err.Error())
 		}
 	}
 	path, argv, err := command(cfg)
