@@ -2,7 +2,8 @@
 # Copyright The Fairlead Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Makes everything that is generated from proto/: the pod types, the services of kinds, and gen/go. Files that come out as
+# Makes everything that is generated from proto/: the pod types, the services of kinds, gen/go, and the
+# descriptors from which OpenAPI documents are made. Files that come out as
 # they were keep their time stamps, so that Go rebuilds only what changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -38,3 +39,4 @@ comm -13 <(list "$out/gen/go") <(list gen/go) | while read -r file; do
   rm "gen/go/$file"
 done
 find gen/go -type d -empty -delete
+services/internal/openapi/generate.sh

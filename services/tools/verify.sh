@@ -7,12 +7,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-before=$(git status --porcelain -- gen proto)
+before=$(git status --porcelain -- gen proto services/internal/openapi)
 services/tools/generate.sh
-after=$(git status --porcelain -- gen proto)
+after=$(git status --porcelain -- gen proto services/internal/openapi)
 if [ "$before" != "$after" ]; then
 	echo "generated code is out of date; run 'make gen' and commit what it changes:" >&2
-	git --no-pager diff --stat -- gen proto >&2
+	git --no-pager diff --stat -- gen proto services/internal/openapi >&2
 	exit 1
 fi
 services/tools/breaking.sh

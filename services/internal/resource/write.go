@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -88,12 +89,13 @@ func (s *server) next(ctx context.Context, wanted, old store.Object) (store.Obje
 func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
 	obj := clone(old)
 	s.setStatus(obj, wanted)
-	faults, err := s.shape.Check(obj, nil)
+	faults := codec.Normalize(obj)
+	shape, err := s.shape.Check(obj, nil)
 	if err != nil {
 		return nil, err
 	}
 	var causes []apierror.Cause
-	for _, f := range faults {
+	for _, f := range append(faults, shape...) {
 		if f.Field == subresourceStatus || strings.HasPrefix(f.Field, subresourceStatus+".") {
 			causes = append(causes, f)
 		}
@@ -106,10 +108,11 @@ func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
 
 // admit fills in defaults and tells every fault of an object at once. old is nil on creation.
 func (s *server) admit(ctx context.Context, obj, old store.Object) error {
+	causes := codec.Normalize(obj)
 	if s.Default != nil {
 		s.Default(ctx, obj, old)
 	}
-	causes := s.validateMetadata(obj, old)
+	causes = append(causes, s.validateMetadata(obj, old)...)
 	faults, err := s.shape.Check(obj, nil)
 	if err != nil {
 		return err
