@@ -172,7 +172,9 @@ func TestRetriesByStatus(t *testing.T) {
 			if n := len(sub.got); n != 0 {
 				t.Errorf("%d requests too many", n)
 			}
-			s.await(t, "t-1", func(st *eventingv1.DispatchState) bool { return strings.Contains(st.GetDeliveryError(), strconv.Itoa(code)) })
+			s.await(t, "t-1", func(st *eventingv1.DispatchState) bool {
+				return strings.Contains(st.GetDeliveryError(), strconv.Itoa(code))
+			})
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +30,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(envDir); dir != "" {
+		serve(dir, os.Getenv(envSubscriber))
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -108,19 +108,25 @@ func (t *table) applyBroker(ctx context.Context, c *eventingv1.BrokerConfig) err
 		t.mu.Unlock()
 	}
 	if b.err != nil {
-		err := t.engine.EnsureStream(ctx, b.owner)
-		t.mu.Lock()
-		b.err = err
-		t.mu.Unlock()
-		if err != nil {
+		if err := t.engine.EnsureStream(ctx, b.owner); err != nil {
+			t.open(b, err)
 			return err
 		}
 	}
+	// The consumers of a new broker come before its first event, so that its triggers miss none.
 	var errs []error
 	for _, tc := range c.GetTriggers() {
 		errs = append(errs, t.applyTrigger(ctx, b, tc))
 	}
+	t.open(b, nil)
 	return errors.Join(errs...)
+}
+
+// open has the ingress take events for a broker, or tell why it does not.
+func (t *table) open(b *broker, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b.err = err
 }
 
 func (t *table) applyTrigger(ctx context.Context, b *broker, c *eventingv1.TriggerConfig) error {

@@ -162,8 +162,14 @@ func (l serverLog) Debugf(string, ...any) {}
 
 func (l serverLog) Tracef(string, ...any) {}
 
-func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("jetstream: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Warnf(format string, v ...any) {
+	l.log.Warn("jetstream: " + fmt.Sprintf(format, v...))
+}
 
-func (l serverLog) Errorf(format string, v ...any) { l.log.Error("jetstream: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any) {
+	l.log.Error("jetstream: " + fmt.Sprintf(format, v...))
+}
 
-func (l serverLog) Fatalf(format string, v ...any) { l.log.Error("jetstream: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Fatalf(format string, v ...any) {
+	l.log.Error("jetstream: " + fmt.Sprintf(format, v...))
+}

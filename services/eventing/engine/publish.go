@@ -94,16 +94,16 @@ func (e *Engine) retries() int {
 	return 2
 }
 
+// toNATS copies the header, to which NATS adds its own.
 func toNATS(broker string, m Message) *nats.Msg {
-	msg := &nats.Msg{Subject: subject(broker), Header: nats.Header(m.Header), Data: m.Data}
-	if m.ID != "" {
-		msg.Header = make(nats.Header, len(m.Header)+1)
-		for k, v := range m.Header {
-			msg.Header[k] = v
-		}
-		msg.Header.Set(jetstream.MsgIDHeader, m.ID)
+	header := make(nats.Header, len(m.Header)+4)
+	for k, v := range m.Header {
+		header[k] = v
 	}
-	return msg
+	if m.ID != "" {
+		header.Set(jetstream.MsgIDHeader, m.ID)
+	}
+	return &nats.Msg{Subject: subject(broker), Header: header, Data: m.Data}
 }
 
 // publishBatch uses JetStream's atomic batches, which the client library has no call for: numbered messages under one id,
@@ -119,16 +119,11 @@ func (e *Engine) publishBatch(ctx context.Context, broker string, messages []Mes
 	var last *nats.Msg
 	for i, m := range messages {
 		msg := toNATS(broker, m)
-		header := make(nats.Header, len(msg.Header)+3)
-		for k, v := range msg.Header {
-			header[k] = v
-		}
-		header.Set("Nats-Batch-Id", id)
-		header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
-		header.Set(jetstream.ExpectedStreamHeader, streamName(broker))
-		msg.Header = header
+		msg.Header.Set("Nats-Batch-Id", id)
+		msg.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		msg.Header.Set(jetstream.ExpectedStreamHeader, streamName(broker))
 		if i == len(messages)-1 {
-			header.Set("Nats-Batch-Commit", "1")
+			msg.Header.Set("Nats-Batch-Commit", "1")
 			last = msg
 			break
 		}
