@@ -216,8 +216,10 @@ func (s Spec) install() corev1.Container {
 	return corev1.Container{
 		Name:         installContainer,
 		Image:        s.StepImage,
-		Command:      append([]string{contract.ImageBinary, "install"}, s.credentialArgs(ForGit, ForDocker, ForDockerConfig)...),
+		Command:      append([]string{contract.ImageBinary, "install"}, literal(s.credentialArgs(ForGit, ForDocker, ForDockerConfig))...),
 		VolumeMounts: append(mounts, secretMounts(s.Credentials)...),
+
+		SecurityContext: modest(),
 	}
 }
 
@@ -238,6 +240,18 @@ func (s Spec) source() corev1.Container {
 		Args:         slices.Concat([]string{"run", "--index", "0", "--"}, literal(append(git, s.credentialArgs(ForGit)...))),
 		Env:          []corev1.EnvVar{{Name: "HOME", Value: contract.Home}},
 		VolumeMounts: append(mounts, secretMounts(s.Credentials)...),
+
+		SecurityContext: modest(),
+	}
+}
+
+// modest is what containers of our own may do. They are root, since the kubelet makes folders that only root may write.
+func modest() *corev1.SecurityContext {
+	no := false
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: &no,
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 }
 

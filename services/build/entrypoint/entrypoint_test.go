@@ -1,0 +1,212 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package entrypoint_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	corev1 "k8s.io/api/core/v1"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/services/build/entrypoint"
+	"fairlead.dev/services/build/pod"
+)
+
+type registryUnderTest struct {
+	host     string
+	password string
+	status   int
+	asked    []string
+}
+
+func start(t *testing.T) *registryUnderTest {
+	t.Helper()
+	r := &registryUnderTest{}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.asked = append(r.asked, req.URL.Path)
+		if _, password, _ := req.BasicAuth(); r.password != "" && password != r.password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.status != 0 && req.URL.Path != "/v2/" {
+			w.WriteHeader(r.status)
+			return
+		}
+		inner.ServeHTTP(w, req)
+	}))
+	t.Cleanup(server.Close)
+	r.host = strings.TrimPrefix(server.URL, "http://")
+	return r
+}
+
+func image(t *testing.T, arch string, c v1.Config) v1.Image {
+	t.Helper()
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch, Config: c, RootFS: v1.RootFS{Type: "layers"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func (r *registryUnderTest) push(t *testing.T, tag string, img remote.Taggable) string {
+	t.Helper()
+	ref, err := name.ParseReference(r.host + "/" + tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch img := img.(type) {
+	case v1.ImageIndex:
+		err = remote.WriteIndex(ref, img)
+	case v1.Image:
+		err = remote.Write(ref, img)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := remote.Head(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.Context().Digest(d.Digest.String()).String()
+}
+
+func TestResolve(t *testing.T) {
+	r := start(t)
+	amd := v1.Config{Entrypoint: []string{"/amd"}, Cmd: []string{"--help"}}
+	one := r.push(t, "one:v1", image(t, "amd64", amd))
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: image(t, "amd64", amd), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: image(t, "arm64", v1.Config{Cmd: []string{"/arm"}}), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
+		mutate.IndexAddendum{Add: image(t, "amd64", amd), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "windows", Architecture: "amd64"}}})
+	many := r.push(t, "many:v1", index)
+	resolver := entrypoint.New(entrypoint.Options{})
+	for _, c := range []struct {
+		reason, image string
+		want          pod.Entrypoint
+	}{
+		{"an image", r.host + "/one:v1", pod.Entrypoint{Image: one, Platforms: map[string]pod.Command{"linux/amd64": {Entrypoint: []string{"/amd"}, Cmd: []string{"--help"}}}}},
+		{"by digest", one, pod.Entrypoint{Image: one, Platforms: map[string]pod.Command{"linux/amd64": {Entrypoint: []string{"/amd"}, Cmd: []string{"--help"}}}}},
+		{"an index", r.host + "/many:v1", pod.Entrypoint{Image: many, Platforms: map[string]pod.Command{
+			"linux/amd64": {Entrypoint: []string{"/amd"}, Cmd: []string{"--help"}}, "linux/arm64": {Cmd: []string{"/arm"}},
+		}}},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			got, err := resolver.Resolve(context.Background(), c.image, authn.DefaultKeychain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("entrypoint (-want +got):\n%s", diff)
+			}
+		})
+	}
+	r.asked = nil
+	if _, err := resolver.Resolve(context.Background(), r.host+"/one:v1", authn.DefaultKeychain); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range r.asked {
+		if strings.Contains(path, "/blobs/") {
+			t.Errorf("an image that is known was read again: %v", r.asked)
+		}
+	}
+	moved := r.push(t, "one:v1", image(t, "amd64", v1.Config{Entrypoint: []string{"/new"}}))
+	if got, err := resolver.Resolve(context.Background(), r.host+"/one:v1", authn.DefaultKeychain); err != nil || got.Image != moved {
+		t.Errorf("a tag that moved leads to %s, %v; want %s", got.Image, err, moved)
+	}
+}
+
+func TestResolveFails(t *testing.T) {
+	r := start(t)
+	r.push(t, "one:v1", image(t, "amd64", v1.Config{}))
+	r.push(t, "windows:v1", mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: image(t, "amd64", v1.Config{}), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "windows", Architecture: "amd64"}}}))
+	resolver := entrypoint.New(entrypoint.Options{})
+	for _, c := range []struct {
+		reason, image, password string
+		status                  int
+		temporary               bool
+		says                    string
+	}{
+		{reason: "no reference", image: "Not An Image", says: "is not a reference"},
+		{reason: "absent", image: r.host + "/none", says: "not found in its registry"},
+		{reason: "private", image: r.host + "/one:v1", password: "secret", says: "refuses access"},
+		{reason: "down", image: r.host + "/one:v1", status: http.StatusServiceUnavailable, temporary: true, says: "answers 503"},
+		{reason: "nobody there", image: "127.0.0.1:1/one:v1", temporary: true, says: "registry 127.0.0.1:1 does not answer"},
+		{reason: "for another system", image: r.host + "/windows:v1", says: "made for no version of Linux"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			r.password, r.status = c.password, c.status
+			defer func() { r.password, r.status = "", 0 }()
+			_, err := resolver.Resolve(context.Background(), c.image, authn.NewMultiKeychain())
+			var e *entrypoint.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("error %v, want an *entrypoint.Error", err)
+			}
+			if e.Temporary != c.temporary || !strings.Contains(e.Message, c.says) {
+				t.Errorf("temporary %t: %s; want %t: … %s …", e.Temporary, e.Message, c.temporary, c.says)
+			}
+		})
+	}
+}
+
+func TestPullSecrets(t *testing.T) {
+	r := start(t)
+	r.push(t, "team/one:v1", image(t, "amd64", v1.Config{}))
+	r.password = "right"
+	auth := func(password string) string { return base64.StdEncoding.EncodeToString([]byte("ann:" + password)) }
+	secret := func(name, host, password string) corev1.Secret {
+		return corev1.Secret{
+			ObjectMeta: kmetav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeDockerConfigJson,
+			Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{"` + host + `":{"auth":"` + auth(password) + `"}}}`)},
+		}
+	}
+	resolver := entrypoint.New(entrypoint.Options{})
+	for _, c := range []struct {
+		reason  string
+		secrets []corev1.Secret
+		ok      bool
+	}{
+		{"none", nil, false},
+		{"the host", []corev1.Secret{secret("a", r.host, "right")}, true},
+		{"with scheme and API", []corev1.Secret{secret("a", "https://"+r.host+"/v2/", "right")}, true},
+		{"another host", []corev1.Secret{secret("a", "registry.example", "right")}, false},
+		{"the longer path wins", []corev1.Secret{secret("a", r.host, "wrong"), secret("b", r.host+"/team", "right")}, true},
+		{"another path", []corev1.Secret{secret("a", r.host+"/te", "right")}, false},
+		{"a pattern", []corev1.Secret{secret("a", "127.*"+r.host[strings.LastIndex(r.host, ":"):], "right")}, true},
+		{"the older form", []corev1.Secret{{Data: map[string][]byte{corev1.DockerConfigKey: []byte(`{"` + r.host + `":{"username":"ann","password":"right"}}`)}}}, true},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			keychain, err := entrypoint.Keychain(c.secrets)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := resolver.Resolve(context.Background(), r.host+"/team/one:v1", keychain); (err == nil) != c.ok {
+				t.Errorf("error %v, want success %t", err, c.ok)
+			}
+		})
+	}
+	broken := secret("broken", "a", "b")
+	broken.Data[corev1.DockerConfigJsonKey] = []byte(`{"auths": "hunter2"`)
+	if _, err := entrypoint.Keychain([]corev1.Secret{broken}); err == nil || !strings.Contains(err.Error(), "broken") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error %v, want one that names the Secret and not its content", err)
+	}
+}
