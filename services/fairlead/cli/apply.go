@@ -21,25 +21,31 @@ const fieldManager = "fairlead"
 // dryRun is the value of --dry-run.
 type dryRun string
 
+// The values of --dry-run.
+const (
+	dryRunNone   dryRun = "none"
+	dryRunServer dryRun = "server"
+)
+
 func (d *dryRun) addFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar((*string)(d), "dry-run", "none", "none, or server: have the server do everything but store")
-	_ = cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{"none", "server"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar((*string)(d), "dry-run", string(dryRunNone), "none, or server: have the server do everything but store")
+	_ = cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions([]string{string(dryRunNone), string(dryRunServer)}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (d dryRun) check(cmd *cobra.Command) error {
-	switch d {
-	case "none", "server":
+func (d *dryRun) check(cmd *cobra.Command) error {
+	switch *d {
+	case dryRunNone, dryRunServer:
 		return nil
 	case "client":
 		return usage(cmd, "--dry-run=client is not supported, since defaults and checks are the server's; use --dry-run=server")
 	}
-	return usage(cmd, "--dry-run is %q; it may be none or server", string(d))
+	return usage(cmd, "--dry-run is %q; it may be none or server", string(*d))
 }
 
-func (d dryRun) on() bool { return d == "server" }
+func (d *dryRun) on() bool { return *d == dryRunServer }
 
 // suffix is what follows the lines of a command.
-func (d dryRun) suffix() string {
+func (d *dryRun) suffix() string {
 	if d.on() {
 		return " (server dry run)"
 	}
@@ -79,7 +85,7 @@ Every document is tried first: if one is at fault, none is applied, and each fau
 			if err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return a.run(cmd.Context(), c, docs) })
+			return o.withClient(func(c *client.Client) error { return a.run(cmd.Context(), c, docs) })
 		},
 	}
 	a.files.addFlags(cmd)

@@ -166,7 +166,7 @@ func TestDelete(t *testing.T) {
 		call{args: "delete ksvc --all"},
 		call{args: "delete knative --all -A"},
 		call{args: "apply -f one.yaml"},
-		call{args: "delete ksvc one --timeout=50ms", before: func(f *fixture) { f.finalizers("one", "example.dev/slow") }},
+		call{args: "delete ksvc one --timeout=1s", before: func(f *fixture) { f.finalizers("one", "example.dev/slow") }},
 		call{args: "delete ksvc one --wait=false"},
 		call{args: "delete ksvc"},
 		call{args: "delete ksvc one --all"},

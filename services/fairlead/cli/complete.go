@@ -64,7 +64,7 @@ func (o *options) completeNames(cmd *cobra.Command, k kinds.Kind, taken []string
 	ctx, cancel := context.WithTimeout(parent, completionPatience)
 	defer cancel()
 	var offered []string
-	err := o.withClient(ctx, func(c *client.Client) error {
+	err := o.withClient(func(c *client.Client) error {
 		list, err := c.List(ctx, k, &metav1.ListRequest{Namespace: o.key(k, "").Namespace, Limit: completionNames})
 		if err != nil {
 			return err //nolint:wrapcheck // dropped

@@ -43,7 +43,7 @@ func newDelete(o *options) *cobra.Command {
 			if err := d.read(cmd, args); err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return d.run(cmd.Context(), c) })
+			return o.withClient(func(c *client.Client) error { return d.run(cmd.Context(), c) })
 		},
 	}
 	d.addFlags(cmd)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ Events about an object are kept by Kubernetes: kubectl get events --field-select
 			if err := s.read(cmd, args); err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return s.describe(cmd.Context(), c) })
+			return o.withClient(func(c *client.Client) error { return s.describe(cmd.Context(), c) })
 		},
 	}
 	s.addFlags(cmd)
@@ -90,7 +91,7 @@ func writeDescription(w *strings.Builder, k kinds.Kind, obj store.Object, now ti
 	if m.GetDeletionTimestamp() != nil {
 		head.line(0, "Deletion asked for", moment(m.GetDeletionTimestamp(), now))
 	}
-	head.line(0, "Generation", fmt.Sprint(m.GetGeneration()))
+	head.line(0, "Generation", strconv.FormatInt(m.GetGeneration(), 10))
 	for _, owner := range m.GetOwnerReferences() {
 		head.line(0, "Owned By", owner.GetKind()+"/"+owner.GetName())
 	}

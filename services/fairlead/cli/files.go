@@ -161,8 +161,7 @@ func readDocuments(path string, stdin io.Reader) ([]byte, error) {
 
 // unwrapPath drops the path from an error that is told with it.
 func unwrapPath(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}
 	return err

@@ -122,9 +122,10 @@ func start(t *testing.T) *fixture {
 	if f.server, err = rpc.NewServer(rpc.Config{Authn: users{}, Authz: users{}}); err != nil {
 		t.Fatal(err)
 	}
-	var handlers []resource.Handler
-	for _, k := range kinds.All() {
-		handlers = append(handlers, resource.Handler{Kind: k, Hooks: hooks()})
+	all := kinds.All()
+	handlers := make([]resource.Handler, len(all))
+	for i, k := range all {
+		handlers[i] = resource.Handler{Kind: k, Hooks: hooks()}
 	}
 	if err := resource.Register(f.server, resource.Deps{Store: f.store, Namespaces: namespaces{}}, handlers...); err != nil {
 		t.Fatal(err)

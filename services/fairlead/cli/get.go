@@ -49,7 +49,7 @@ or a category such as knative.`,
 			if err := g.read(cmd, args); err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return g.run(cmd.Context(), c) })
+			return o.withClient(func(c *client.Client) error { return g.run(cmd.Context(), c) })
 		},
 	}
 	g.addFlags(cmd)

@@ -54,7 +54,7 @@ func parseGoal(text string) (goal, error) {
 		if condition != "" && value != "" {
 			return &conditionGoal{condition, value}, nil
 		}
-	case "jsonpath":
+	case formPath:
 		return newPathGoal(rest)
 	}
 	return nil, fmt.Errorf("--for=%s is nothing to wait for; it may be %s", text, forForms)

@@ -74,9 +74,9 @@ func (n kindNames) unknown(name, wanted string) error {
 }
 
 func (n kindNames) plurals() []string {
-	var all []string
-	for _, k := range n {
-		all = append(all, k.Plural)
+	all := make([]string, len(n))
+	for i, k := range n {
+		all[i] = k.Plural
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -44,7 +44,7 @@ What the pods of a service print is kept by Kubernetes: kubectl logs -l serving.
 			if err := l.read(cmd, args); err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return l.run(cmd.Context(), c) })
+			return o.withClient(func(c *client.Client) error { return l.run(cmd.Context(), c) })
 		},
 	}
 	f := cmd.Flags()

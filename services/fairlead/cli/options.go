@@ -4,7 +4,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -18,7 +17,7 @@ import (
 // Variables of the environment that stand in for flags.
 const (
 	envServer    = "FAIRLEAD_SERVER"
-	envTokenFile = "FAIRLEAD_TOKEN_FILE"
+	envTokenFile = "FAIRLEAD_TOKEN_FILE" //nolint:gosec // a name
 	envToken     = "FAIRLEAD_TOKEN"
 )
 
@@ -72,7 +71,7 @@ func (o *options) timeout() (time.Duration, error) {
 }
 
 // withClient runs fn with a client of the server.
-func (o *options) withClient(ctx context.Context, fn func(*client.Client) error) error {
+func (o *options) withClient(fn func(*client.Client) error) error {
 	conn, err := o.dial(true)
 	if err != nil {
 		return err

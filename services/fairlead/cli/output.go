@@ -28,9 +28,19 @@ type printer interface {
 	event(w io.Writer, k kinds.Kind, obj store.Object) error
 }
 
+// Forms of -o.
+const (
+	formJSON    = "json"
+	formYAML    = "yaml"
+	formName    = "name"
+	formWide    = "wide"
+	formPath    = "jsonpath"
+	formColumns = "custom-columns"
+)
+
 // outputForms are the values of -o, for completion and errors.
 func outputForms() []string {
-	return []string{"yaml", "json", "name", "wide", "jsonpath=", "custom-columns="}
+	return []string{formYAML, formJSON, formName, formWide, formPath + "=", formColumns + "="}
 }
 
 // layout says how tables look.
@@ -49,18 +59,18 @@ func newPrinter(form string, l layout) (printer, error) {
 	switch {
 	case form == "":
 		return &tables{layout: l}, nil
-	case form == "wide":
+	case form == formWide:
 		l.wide = true
 		return &tables{layout: l}, nil
-	case form == "json", form == "yaml":
-		return &documents{yaml: form == "yaml"}, nil
-	case form == "name":
+	case form == formJSON, form == formYAML:
+		return &documents{yaml: form == formYAML}, nil
+	case form == formName:
 		return names{}, nil
-	case name == "jsonpath" && hasArg:
+	case name == formPath && hasArg:
 		return newTemplate(arg)
-	case name == "custom-columns" && hasArg:
+	case name == formColumns && hasArg:
 		return newCustomColumns(arg, l.noHeaders)
-	case form == "jsonpath", form == "custom-columns":
+	case form == formPath, form == formColumns:
 		return nil, fmt.Errorf("-o %s needs a value, as in -o jsonpath='{.status.url}' or -o custom-columns=NAME:.metadata.name", form)
 	}
 	return nil, fmt.Errorf("-o %s is not a form of output; there are %s", form, strings.Join(outputForms(), ", "))

@@ -37,12 +37,17 @@ func (e *peerError) Error() string { return e.text }
 func (e *peerError) GRPCStatus() *status.Status { return e.status }
 
 func (p *peer) unary(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if p.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.timeout)
-		defer cancel()
+	if p.timeout <= 0 {
+		return p.explain(invoke(ctx, method, req, reply, conn, opts...))
 	}
-	return p.explain(invoke(ctx, method, req, reply, conn, opts...))
+	limited, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	err := invoke(limited, method, req, reply, conn, opts...)
+	st, _ := status.FromError(err)
+	if late := st.Code() == codes.DeadlineExceeded || st.Code() == codes.Canceled; late && ctx.Err() == nil && !fromServer(st) {
+		return &peerError{st, fmt.Sprintf("error: the server at %s did not answer within %s; --request-timeout can give it longer", p.address, p.timeout)}
+	}
+	return p.explain(err)
 }
 
 func (p *peer) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -78,8 +83,6 @@ func (p *peer) explain(err error) error {
 		return err
 	case st.Code() == codes.Unavailable:
 		return &peerError{st, p.unreachable(st.Message())}
-	case st.Code() == codes.DeadlineExceeded && p.timeout > 0:
-		return &peerError{st, fmt.Sprintf("error: the server at %s did not answer within %s; --request-timeout can give it longer", p.address, p.timeout)}
 	default:
 		return err
 	}
@@ -127,7 +130,5 @@ func afterLast(text, mark string) string {
 
 // asPeerError returns the error of a connection that err is or wraps.
 func asPeerError(err error) (*peerError, bool) {
-	var e *peerError
-	ok := errors.As(err, &e)
-	return e, ok
+	return errors.AsType[*peerError](err)
 }

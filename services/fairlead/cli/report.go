@@ -45,7 +45,7 @@ func report(w io.Writer, err error) {
 
 // split returns the errors that errors.Join made one of.
 func split(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a wrapped join has a text of its own
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
@@ -58,20 +58,18 @@ func split(err error) []error {
 
 // message words an error: what is wrong, where, and what to do.
 func message(err error) string {
-	var wrong *usageError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*usageError](err); ok {
 		return fmt.Sprintf("error: %s\nSee '%s --help' for usage.", wrong.text, wrong.command)
 	}
 	if e, ok := asPeerError(err); ok {
 		return e.text
 	}
 	place := ""
-	var located *locatedError
-	if errors.As(err, &located) {
+	if located, ok := errors.AsType[*locatedError](err); ok {
 		place = located.place + ": "
 	}
-	var e *apierror.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*apierror.Error](err)
+	if !ok {
 		return "error: " + err.Error()
 	}
 	lead := "error: "

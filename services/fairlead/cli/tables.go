@@ -64,8 +64,9 @@ func (p *tables) write(w io.Writer, k kinds.Kind, objects []store.Object, header
 			return strings.ToUpper(t.ColumnDefinitions[i].Name)
 		})...)
 	}
-	for n, row := range t.Rows {
-		p.grid.add(p.cells(t.ColumnDefinitions, namespaceOf(objects[n]), func(i int) string {
+	for n, obj := range objects {
+		row := t.Rows[n]
+		p.grid.add(p.cells(t.ColumnDefinitions, obj.GetMetadata().GetNamespace(), func(i int) string {
 			text := ""
 			if i < len(row.Cells) && row.Cells[i] != nil {
 				text = fmt.Sprint(row.Cells[i])
@@ -78,8 +79,6 @@ func (p *tables) write(w io.Writer, k kinds.Kind, objects []store.Object, header
 	}
 	return p.grid.flush(w, "")
 }
-
-func namespaceOf(obj store.Object) string { return obj.GetMetadata().GetNamespace() }
 
 // cells are those of one line, without the columns that are for wide tables only.
 func (p *tables) cells(columns []kmetav1.TableColumnDefinition, namespace string, cell func(int) string) []string {

@@ -46,7 +46,7 @@ func newVersion(o *options) *cobra.Command {
 			switch {
 			case len(args) > 0:
 				return usage(cmd, "version takes no arguments, got %q", args[0])
-			case output != "" && output != "json" && output != "yaml":
+			case output != "" && output != formJSON && output != formYAML:
 				return usage(cmd, "-o %s is not a form of output; there are json and yaml", output)
 			}
 			v := versions{Client: clientVersion{o.version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}}
@@ -62,7 +62,7 @@ func newVersion(o *options) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "form of the output: json or yaml")
 	cmd.Flags().BoolVar(&clientOnly, "client", false, "do not ask the server")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formJSON, formYAML}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -102,7 +102,7 @@ func (o *options) writeVersions(v versions, output string) error {
 	}
 	data, err := json.MarshalIndent(v, "", "    ")
 	data = append(data, '\n')
-	if output == "yaml" && err == nil {
+	if output == formYAML && err == nil {
 		data, err = yaml.JSONToYAML(data)
 	}
 	if err != nil {

@@ -47,7 +47,7 @@ A condition counts once the object's newest change has been acted on.`,
 			if err := w.read(cmd, args); err != nil {
 				return err
 			}
-			return o.withClient(cmd.Context(), func(c *client.Client) error { return w.run(cmd.Context(), c) })
+			return o.withClient(func(c *client.Client) error { return w.run(cmd.Context(), c) })
 		},
 	}
 	w.addFlags(cmd)

@@ -21,8 +21,8 @@ func TestWait(t *testing.T) {
 	f.write("one.yaml", serviceYAML("one", ", labels: {app: shop}"))
 	f.transcript(t, "wait.golden",
 		call{args: "apply -f one.yaml"},
-		call{args: "wait ksvc/one --for=condition=Ready --timeout=50ms"},
-		call{args: "wait ksvc/one --for=condition=Ready --timeout=50ms", before: func(f *fixture) {
+		call{args: "wait ksvc/one --for=condition=Ready --timeout=1s"},
+		call{args: "wait ksvc/one --for=condition=Ready --timeout=1s", before: func(f *fixture) {
 			f.ready("one", "False", "RevisionFailed", "the image cannot be pulled")
 		}},
 		call{args: "wait ksvc one --for=condition=ready=false"},
@@ -30,15 +30,15 @@ func TestWait(t *testing.T) {
 		call{args: "wait -f one.yaml --for=condition=Ready", before: func(f *fixture) { f.ready("one", "True", "", "") }},
 		call{args: "wait ksvc -l app=shop --for=condition=Ready=True"},
 		call{args: "wait ksvc --all -A --for=jsonpath='{.status.url}'=http://one.default.localhost:8000"},
-		call{args: "wait ksvc/one --for=jsonpath='{.metadata.name}'=two --timeout=50ms"},
-		call{args: "wait ksvc/one --for=jsonpath='{.status.latestReadyRevisionName}' --timeout=50ms"},
+		call{args: "wait ksvc/one --for=jsonpath='{.metadata.name}'=two --timeout=1s"},
+		call{args: "wait ksvc/one --for=jsonpath='{.status.latestReadyRevisionName}' --timeout=1s"},
 		call{args: "wait ksvc/one --for=jsonpath=.status.url"},
 		call{args: "wait ksvc/one --for=jsonpath='{.metadata.name}{.metadata.namespace}'"},
 		call{args: "wait ksvc/one --for=create"},
-		call{args: "wait ksvc/absent --for=create --timeout=50ms"},
+		call{args: "wait ksvc/absent --for=create --timeout=1s"},
 		call{args: "wait ksvc/absent ksvc/one build/absent --for=condition=Ready"},
 		call{args: "wait ksvc/absent --for=delete"},
-		call{args: "wait ksvc/one --for=delete --timeout=50ms"},
+		call{args: "wait ksvc/one --for=delete --timeout=1s"},
 		call{args: "wait builds --all --for=condition=Succeeded"},
 		call{args: "wait ksvc/one"},
 		call{args: "wait ksvc/one --for=peace"},

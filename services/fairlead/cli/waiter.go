@@ -60,11 +60,11 @@ func newPending(k kinds.Kind, keys []store.Key) pendingKind {
 
 // run returns when every object has the goal's state, fails, or the time is over.
 func (w *waiter) run(ctx context.Context, c *client.Client, all []pendingKind) error {
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if w.limit > 0 {
-		limited, cancel = context.WithTimeout(ctx, w.limit)
-	}
+	limited, cancel := context.WithCancel(ctx) // a deadline would reach the server, which may be first to end the watch
 	defer cancel()
+	if w.limit > 0 {
+		defer time.AfterFunc(w.limit, cancel).Stop()
+	}
 	faults := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, p := range all {
