@@ -122,8 +122,8 @@ func watch[T Object](ctx context.Context, s *Store, k kinds.Kind, o WatchOptions
 		}
 	}
 	gauge := s.metrics.watchers.WithLabelValues(ResourceOf(k).String())
-	started := s.caches.spawn(func() { //nolint:contextcheck // ctx is the caller's, with an end of its own
-		defer context.AfterFunc(s.caches.ctx, func() { cancel(errStopped()) })()
+	started := s.caches.spawn(func() {
+		defer context.AfterFunc(s.caches.ctx, func() { cancel(errStopped()) })() //nolint:contextcheck // a second end, Run's
 		defer cancel(nil)
 		gauge.Inc()
 		defer gauge.Dec()

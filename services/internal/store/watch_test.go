@@ -186,9 +186,9 @@ func compact(t testing.TB, client *clientv3.Client, upTo store.Object) {
 
 func TestManyWatchersShareOneWatchOfEtcd(t *testing.T) {
 	s := storetest.Start(t)
-	create(t, s, "a", "1")
 	one := watch(t, s, store.WatchOptions{})
-	if read(t, one) == nil {
+	create(t, s, "a", "1")
+	if read(t, one) == nil { // it came by the watch of etcd, which therefore is there
 		t.Fatal(one.Err())
 	}
 	before := etcdWatchers(t)
