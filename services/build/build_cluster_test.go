@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -155,6 +157,16 @@ spec:
 		states[2].GetTerminated().GetReason() != "Skipped" && states[2].GetWaiting().GetReason() != "Skipped" {
 		t.Errorf("states %v", states)
 	}
+	for name, step := range map[string]string{"none": "", "failing": "four"} {
+		_, err := p.tryLog(name, step, false)
+		want := codes.NotFound
+		if step != "" {
+			want = codes.InvalidArgument
+		}
+		if status.Code(err) != want {
+			t.Errorf("log of build %q, step %q: %v, want %s", name, step, err, want)
+		}
+	}
 	p.awaitEnd("slow")
 	if got, want := p.log("slow", "", true), "[one] waiting\n"; !strings.HasPrefix(got, want) {
 		t.Errorf("log\n%s, want it to begin with\n%s", got, want)
@@ -173,6 +185,9 @@ func TestCancelAndDelete(t *testing.T) {
 		t.Errorf("condition %v", got)
 	}
 	p.awaitNoPods()
+	if _, err := p.tryLog("long", "", false); status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "went with its pod") {
+		t.Errorf("log of a build whose pod is gone: %v", err)
+	}
 
 	p.create("metadata: {name: short}\nspec: {steps: [{name: one, image: TOOL, args: [wait]}]}")
 	p.awaitReason("short", "Running")
@@ -283,5 +298,41 @@ spec:
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("fields of the faults (-want +got):\n%s\n%s", diff, e.Message)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	p := newPlatform(t, nil)
+	url, commit := p.gitServer()
+	core := p.kube.Clientset().CoreV1()
+	_, err := core.Secrets(p.namespace).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: kmetav1.ObjectMeta{Name: "private", Annotations: map[string]string{
+			"build.knative.dev/git-0": strings.TrimSuffix(url, "/app.git"), "build.knative.dev/docker-0": "https://registry.example",
+		}},
+		Type:       corev1.SecretTypeBasicAuth,
+		StringData: map[string]string{"username": "ann", "password": "secret"},
+	}, kmetav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = core.ServiceAccounts(p.namespace).Create(t.Context(), &corev1.ServiceAccount{
+		ObjectMeta: kmetav1.ObjectMeta{Name: "builder"}, Secrets: []corev1.ObjectReference{{Name: "private"}},
+	}, kmetav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := strings.Replace(url, "/app.git", "/private/app.git", 1)
+	source := "\n  source: {git: {url: '" + private + "', revision: " + commit + "}}\n  steps: [{name: one, image: TOOL, args: [cat, /builder/home/.docker/config.json]}]"
+	p.create("metadata: {name: without}\nspec:" + source)
+	p.create("metadata: {name: with}\nspec:\n  serviceAccountName: builder" + source)
+	if got := outcome(p.awaitEnd("without")); got.GetReason() != "SourceFailed" || !strings.Contains(got.GetMessage(), "refuses access") {
+		t.Errorf("condition %v", got)
+	}
+	log := p.log("with", "one", true)
+	if got := outcome(p.awaitEnd("with")); got.GetStatus() != condition.True {
+		t.Errorf("condition %v", got)
+	}
+	if !strings.Contains(log, `"registry.example":{"auth":"YW5uOnNlY3JldA=="}`) {
+		t.Errorf("docker's config is %s", log)
 	}
 }

@@ -238,20 +238,29 @@ func (p *platform) awaitReason(name, reason string) *buildv1.Build {
 // log reads a build's log as `[step] text`.
 func (p *platform) log(name, step string, follow bool) string {
 	p.t.Helper()
+	out, err := p.tryLog(name, step, follow)
+	if err != nil {
+		p.t.Fatalf("log of %s: %v, after\n%s", name, err, out)
+	}
+	return out
+}
+
+func (p *platform) tryLog(name, step string, follow bool) (string, error) {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 3*time.Minute)
 	defer cancel()
 	stream, err := p.logs.Read(ctx, &buildv1.LogServiceReadRequest{Namespace: p.namespace, Name: name, Step: step, Follow: follow})
 	if err != nil {
-		p.t.Fatal(err)
+		return "", err
 	}
 	var out strings.Builder
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return out.String()
+			return out.String(), nil
 		}
 		if err != nil {
-			p.t.Fatalf("log of %s: %v, after\n%s", name, err, out.String())
+			return out.String(), err
 		}
 		for line := range strings.Lines(string(r.GetData())) {
 			fmt.Fprintf(&out, "[%s] %s", r.GetStep(), line)
@@ -291,10 +300,23 @@ func (p *platform) gitServer() (url, commit string) {
 	run("git", "-C", work, "commit", "-q", "-m", "first")
 	commit = run("git", "-C", work, "rev-parse", "HEAD")
 	run("git", "clone", "-q", "--bare", work, filepath.Join(root, "app.git"))
-	server := httptest.NewUnstartedServer(&cgi.Handler{
+	backend := &cgi.Handler{
 		Path: filepath.Join(run("git", "--exec-path"), "git-http-backend"), Dir: root, Stderr: io.Discard,
 		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-	})
+	}
+	// The same again under /private, for ann alone.
+	private := http.StripPrefix("/private", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "ann" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	mux := http.NewServeMux()
+	mux.Handle("/private/", private)
+	mux.Handle("/", backend)
+	server := httptest.NewUnstartedServer(mux)
 	nodes, err := p.kube.Clientset().CoreV1().Nodes().List(p.t.Context(), kmetav1.ListOptions{})
 	if err != nil || len(nodes.Items) == 0 {
 		p.t.Fatalf("nodes: %v", err)

@@ -29,7 +29,13 @@ import (
 	"fairlead.dev/services/internal/store/etcdtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Idle connections that clients of the cluster and of registries share for the life of the process.
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*clientConnReadLoop).run"))
+}
 
 // errCrash is what a crash is thrown as: the process is gone, before or after what it was about to do.
 var errCrash = errors.New("crash")
