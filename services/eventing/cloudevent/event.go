@@ -7,6 +7,7 @@ package cloudevent
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -73,9 +74,7 @@ func (e *Event) Remove(name string) { delete(e.attributes, name) }
 // Clone returns a copy that shares only Data.
 func (e *Event) Clone() *Event {
 	c := &Event{attributes: make(map[string]string, len(e.attributes)+3), Data: e.Data}
-	for k, v := range e.attributes {
-		c.attributes[k] = v
-	}
+	maps.Copy(c.attributes, e.attributes)
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,9 +45,7 @@ func TestRead(t *testing.T) {
 	required := map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/a", "Ce-Type": "t"}
 	with := func(pairs ...string) map[string]string {
 		m := map[string]string{}
-		for k, v := range required {
-			m[k] = v
-		}
+		maps.Copy(m, required)
 		for i := 0; i < len(pairs); i += 2 {
 			m[pairs[i]] = pairs[i+1]
 		}
@@ -107,8 +106,8 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []map[string]string
-			var data []string
+			var got []map[string]string //nolint:prealloc // nil is what no events are
+			var data []string           //nolint:prealloc // nil is what no events are
 			for _, e := range events {
 				e = cloudevent.Decode(e.Encode(), e.Data) // what is stored says the same
 				got = append(got, attributes(e))

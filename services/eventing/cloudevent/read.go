@@ -27,13 +27,13 @@ var ErrNoEvent = errors.New("no CloudEvent: send the headers ce-specversion, ce-
 // ErrFormat means that an event comes in a form that is not read here.
 var ErrFormat = errors.New("only the JSON formats of CloudEvents are taken: application/cloudevents+json and application/cloudevents-batch+json")
 
-// Faults are all that is wrong with an event, one sentence each.
-type Faults []string
+// FaultsError is all that is wrong with an event, one sentence each.
+type FaultsError []string
 
-func (f Faults) Error() string { return "not a CloudEvent 1.0: " + strings.Join(f, "; ") }
+func (f FaultsError) Error() string { return "not a CloudEvent 1.0: " + strings.Join(f, "; ") }
 
 // Read returns the events of an HTTP message: one in binary or structured mode, any number in batched mode. Errors are
-// ErrNoEvent, ErrFormat or Faults.
+// ErrNoEvent, ErrFormat or FaultsError.
 func Read(header http.Header, body []byte) ([]*Event, error) {
 	mediaType, _, err := mime.ParseMediaType(header.Get(contentType))
 	if err != nil {
@@ -69,16 +69,16 @@ func carriesAttributes(header http.Header) bool {
 	return false
 }
 
-func binary(header http.Header, body []byte) (*Event, Faults) {
+func binary(header http.Header, body []byte) (*Event, FaultsError) {
 	out := &Event{attributes: make(map[string]string, 8), Data: body}
-	var faults Faults
+	var faults FaultsError
 	for key, values := range header {
-		name := strings.ToLower(key)
-		if key == contentType {
+		name, attribute := strings.CutPrefix(key, httpPrefix)
+		name = strings.ToLower(name)
+		switch {
+		case key == contentType:
 			name = DataContentType
-		} else if strings.HasPrefix(key, httpPrefix) {
-			name = name[len(httpPrefix):]
-		} else {
+		case !attribute:
 			continue
 		}
 		if len(values) > 1 {
@@ -96,8 +96,8 @@ func binary(header http.Header, body []byte) (*Event, Faults) {
 }
 
 // check tells what is wrong with the attributes, as the CloudEvents SDK sees it.
-func (e *Event) check() Faults {
-	var faults Faults
+func (e *Event) check() FaultsError {
+	var faults FaultsError
 	if v := e.attributes[SpecVersion]; v != "1.0" {
 		faults = append(faults, fmt.Sprintf("specversion: is %q, and 1.0 is what is taken", v))
 	}
@@ -131,7 +131,7 @@ func (e *Event) check() Faults {
 			probe.SetDataContentType(value)
 		default:
 			if !validName(name) {
-				faults = append(faults, fmt.Sprintf("%s: names of attributes have only the letters a to z and digits", name))
+				faults = append(faults, name+": names of attributes have only the letters a to z and digits")
 			}
 		}
 	}
@@ -139,15 +139,15 @@ func (e *Event) check() Faults {
 }
 
 // sdkFaults returns the SDK's faults in a stable order.
-func sdkFaults(err error) Faults {
+func sdkFaults(err error) FaultsError {
 	var invalid event.ValidationError
 	if !errors.As(err, &invalid) {
 		if err != nil {
-			return Faults{err.Error()}
+			return FaultsError{err.Error()}
 		}
 		return nil
 	}
-	var faults Faults
+	var faults FaultsError
 	for name, e := range invalid {
 		faults = append(faults, name+": "+e.Error())
 	}
@@ -166,13 +166,13 @@ func validName(name string) bool {
 
 // structured reads the JSON format. The SDK's reader is not used: it ends at the first fault, and panics on some values of
 // data_base64.
-func structured(body []byte) (*Event, Faults) {
+func structured(body []byte) (*Event, FaultsError) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
-		return nil, Faults{"an event in structured mode is a JSON object with the attributes as its members"}
+		return nil, FaultsError{"an event in structured mode is a JSON object with the attributes as its members"}
 	}
 	out := &Event{attributes: make(map[string]string, len(fields)+1)}
-	var faults Faults
+	var faults FaultsError
 	for name, raw := range fields {
 		if name == "data" || name == "data_base64" || isNull(raw) {
 			continue
@@ -269,10 +269,10 @@ func batch(body []byte) ([]*Event, error) {
 	var items []json.RawMessage
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if err := decoder.Decode(&items); err != nil || decoder.More() {
-		return nil, Faults{"the body is no JSON array of events"}
+		return nil, FaultsError{"the body is no JSON array of events"}
 	}
 	events := make([]*Event, 0, len(items))
-	var faults Faults
+	var faults FaultsError
 	for i, item := range items {
 		e, wrong := structured(item)
 		for _, f := range wrong {

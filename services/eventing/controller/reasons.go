@@ -52,6 +52,6 @@ const (
 // severityWarning marks a False condition that is no error of the object's.
 const severityWarning = "Warning"
 
-// AnnotationLocalURL, on a Broker's status, holds its address for callers outside of the cluster, where that is another
+// AnnotationLocalURL stands on a Broker's status and holds its address for callers outside of the cluster, where that is another
 // one than status.address.url.
 const AnnotationLocalURL = "eventing.fairlead.dev/local-url"

@@ -146,14 +146,23 @@ func (r *resolver) resolve(ctx context.Context, asker store.Key, d *eventingv1.D
 	if err != nil || why != nil || d.GetUri() == "" {
 		return base, why, err
 	}
+	if joined := join(base, d.GetUri()); joined != "" {
+		return joined, nil, nil
+	}
+	return "", &problem{ReasonBadAddress, fmt.Sprintf("%s is no URI relative to %s", d.GetUri(), base)}, nil
+}
+
+// join returns a URI relative to another, or nothing where one of them is none.
+func join(base, relative string) string {
 	b, err := url.Parse(base)
-	if err == nil {
-		b, err = b.Parse(d.GetUri())
-	}
 	if err != nil {
-		return "", &problem{ReasonBadAddress, fmt.Sprintf("%s is no URI relative to %s", d.GetUri(), base)}, nil
+		return ""
 	}
-	return b.String(), nil, nil
+	u, err := b.Parse(relative)
+	if err != nil {
+		return ""
+	}
+	return u.String()
 }
 
 func (r *resolver) address(ctx context.Context, asker store.Key, ref *eventingv1.KReference) (string, *problem, error) {
@@ -195,7 +204,8 @@ func (r *resolver) kubernetesService(ctx context.Context, key store.Key) (string
 
 // addressable lists what a destination can refer to.
 func (r *resolver) addressable() string {
-	names := []string{"Service of v1"}
+	names := make([]string, 0, len(r.kinds)+1)
+	names = append(names, "Service of v1")
 	for _, k := range r.kinds {
 		names = append(names, k.Kind+" of "+k.APIVersion())
 	}

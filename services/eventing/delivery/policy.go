@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sosodev/duration"
-	"google.golang.org/protobuf/proto"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
 )
@@ -43,7 +42,7 @@ type Policy struct {
 func Of(trigger, broker *eventingv1.DeliverySpec) Policy {
 	defaults := &eventingv1.DeliverySpec{}
 	SetDefaults(defaults)
-	defaults.Timeout = proto.String(DefaultTimeout)
+	defaults.Timeout = new(DefaultTimeout)
 	var p Policy
 	for _, s := range []*eventingv1.DeliverySpec{defaults, broker, trigger} {
 		if s == nil {
@@ -68,13 +67,13 @@ func Of(trigger, broker *eventingv1.DeliverySpec) Policy {
 // SetDefaults fills in what a broker's spec leaves open, but for the timeout.
 func SetDefaults(s *eventingv1.DeliverySpec) {
 	if s.Retry == nil {
-		s.Retry = proto.Int32(DefaultRetry)
+		s.Retry = new(DefaultRetry)
 	}
 	if s.BackoffPolicy == nil {
-		s.BackoffPolicy = proto.String(DefaultBackoffPolicy)
+		s.BackoffPolicy = new(DefaultBackoffPolicy)
 	}
 	if s.BackoffDelay == nil {
-		s.BackoffDelay = proto.String(DefaultBackoffDelay)
+		s.BackoffDelay = new(DefaultBackoffDelay)
 	}
 }
 

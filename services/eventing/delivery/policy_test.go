@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
 
@@ -27,14 +26,14 @@ func TestOf(t *testing.T) {
 		},
 		"broker": {
 			reason:  "the broker's fields hold where the trigger has none",
-			trigger: &eventingv1.DeliverySpec{Retry: proto.Int32(0)},
-			broker:  &eventingv1.DeliverySpec{Retry: proto.Int32(3), BackoffPolicy: proto.String("linear"), Timeout: proto.String("PT1M")},
+			trigger: &eventingv1.DeliverySpec{Retry: new(int32(0))},
+			broker:  &eventingv1.DeliverySpec{Retry: new(int32(3)), BackoffPolicy: new("linear"), Timeout: new("PT1M")},
 			want:    delivery.Policy{Retry: 0, BackoffPolicy: "linear", BackoffDelay: 200 * time.Millisecond, Timeout: time.Minute},
 		},
 		"trigger": {
 			reason:  "the trigger's own fields go first",
-			trigger: &eventingv1.DeliverySpec{BackoffDelay: proto.String("PT2S"), BackoffPolicy: proto.String("exponential")},
-			broker:  &eventingv1.DeliverySpec{BackoffDelay: proto.String("PT9S"), BackoffPolicy: proto.String("linear")},
+			trigger: &eventingv1.DeliverySpec{BackoffDelay: new("PT2S"), BackoffPolicy: new("exponential")},
+			broker:  &eventingv1.DeliverySpec{BackoffDelay: new("PT9S"), BackoffPolicy: new("linear")},
 			want:    delivery.Policy{Retry: 10, BackoffPolicy: "exponential", BackoffDelay: 2 * time.Second, Timeout: 30 * time.Second},
 		},
 	}

@@ -101,7 +101,7 @@ func benchmarkIngress(b *testing.B, data []byte) {
 		_ = resp.Body.Close()
 		return resp.StatusCode
 	}
-	for send() != http.StatusAccepted { //nolint:revive // until the configuration is there
+	for send() != http.StatusAccepted { // until the configuration is there
 	}
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {

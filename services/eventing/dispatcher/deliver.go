@@ -29,6 +29,10 @@ const (
 func (w *worker) deliver(d *engine.Delivery, e *cloudevent.Event, v envelope) {
 	defer w.keep(d)()
 	t := w.target.Load()
+	if t.GetSubscriberUri() == "" { // it went while the event was on its way here
+		w.putBack(d, 0)
+		return
+	}
 	// A dead letter sink that failed is tried again without the subscriber, as long as this process remembers; a new
 	// process tries the subscriber once more.
 	fail := w.health.lost(d.Sequence)

@@ -479,13 +479,13 @@ func TestIngressRefuses(t *testing.T) {
 func TestWebhookHandshake(t *testing.T) {
 	s := start(t, newControl(), t.TempDir(), nil)
 	req, _ := http.NewRequest(http.MethodOptions, s.url+"/shop/default", nil)
-	req.Header.Set("WebHook-Request-Origin", "events.example")
+	req.Header.Set("Webhook-Request-Origin", "events.example")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if got := fmt.Sprint(resp.StatusCode, resp.Header.Get("WebHook-Allowed-Origin")); got != "200events.example" {
+	if got := fmt.Sprint(resp.StatusCode, resp.Header.Get("Webhook-Allowed-Origin")); got != "200events.example" {
 		t.Errorf("got %s", got)
 	}
 }

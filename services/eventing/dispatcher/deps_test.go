@@ -15,7 +15,7 @@ func TestDataPlaneKnowsNeitherEtcdNorKubernetes(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, pkg := range strings.Fields(string(out)) {
+	for pkg := range strings.FieldsSeq(string(out)) {
 		for _, no := range []string{"go.etcd.io/", "k8s.io/client-go", "sigs.k8s.io/controller-runtime", "fairlead.dev/services/internal/store"} {
 			if strings.HasPrefix(pkg, no) {
 				t.Errorf("the dispatcher depends on %s", pkg)

@@ -105,7 +105,7 @@ func (c *control) Sync(stream grpc.BidiStreamingServer[eventingv1.DispatcherServ
 }
 
 // await waits for a state of a broker or trigger.
-func (c *control) await(t *testing.T, uid string, good func(*eventingv1.DispatchState) bool) *eventingv1.DispatchState {
+func (c *control) await(t *testing.T, uid string, good func(*eventingv1.DispatchState) bool) {
 	t.Helper()
 	timeout := time.After(patience)
 	for {
@@ -113,7 +113,7 @@ func (c *control) await(t *testing.T, uid string, good func(*eventingv1.Dispatch
 		s, changed := proto.CloneOf(c.states[uid]), c.changed
 		c.mu.Unlock()
 		if good(s) {
-			return s
+			return
 		}
 		select {
 		case <-changed:
@@ -128,6 +128,7 @@ func ready(s *eventingv1.DispatchState) bool { return s.GetReady() }
 // stage is a running dispatcher.
 type stage struct {
 	*control
+
 	url    string
 	engine *engine.Engine
 	stop   func()
@@ -191,6 +192,7 @@ type received struct {
 // subscriber is an HTTP server that hands on what it gets, and answers as the test says.
 type subscriber struct {
 	*httptest.Server
+
 	got chan received
 }
 

@@ -20,6 +20,9 @@ const (
 	extensionHops = "knativebrokerttl"
 	maxHops       = 255
 
+	headerTraceParent = "Traceparent"
+	headerTraceState  = "Tracestate"
+
 	keyHops        = "fairlead-hops"
 	keyTraceParent = "traceparent"
 	keyTraceState  = "tracestate"
@@ -33,7 +36,7 @@ type envelope struct {
 
 // envelopeOf reads the envelope from an HTTP message, and takes the hops off its event.
 func envelopeOf(header http.Header, e *cloudevent.Event) (envelope, error) {
-	v := envelope{hops: maxHops, traceParent: header.Get(keyTraceParent), traceState: header.Get(keyTraceState)}
+	v := envelope{hops: maxHops, traceParent: header.Get(headerTraceParent), traceState: header.Get(headerTraceState)}
 	for _, s := range []string{header.Get(headerHops), first(e.Get(extensionHops))} {
 		if s == "" {
 			continue
@@ -89,9 +92,9 @@ func (v envelope) writeHeader(e *cloudevent.Event, h http.Header) {
 		parent, state = own, first(e.Get(keyTraceState))
 	}
 	if parent != "" {
-		h.Set("Traceparent", parent)
+		h.Set(headerTraceParent, parent)
 		if state != "" {
-			h.Set("Tracestate", state)
+			h.Set(headerTraceState, state)
 		}
 	}
 }

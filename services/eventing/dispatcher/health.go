@@ -95,5 +95,5 @@ func (h *health) behind(n uint64) {
 func (h *health) report() (reason string, pending int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.reason, int64(h.unread) + int64(len(h.waiting)) //nolint:gosec // counts of events
+	return h.reason, int64(h.unread) + int64(len(h.waiting))
 }

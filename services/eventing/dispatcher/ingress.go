@@ -76,9 +76,9 @@ func (in *ingress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // handshake answers the question of webhook senders whether they may send.
 func (in *ingress) handshake(w http.ResponseWriter, r *http.Request) int {
 	w.Header().Set("Allow", "POST, OPTIONS")
-	if origin := r.Header.Get("WebHook-Request-Origin"); origin != "" {
-		w.Header().Set("WebHook-Allowed-Origin", origin)
-		w.Header().Set("WebHook-Allowed-Rate", "*")
+	if origin := r.Header.Get("Webhook-Request-Origin"); origin != "" {
+		w.Header().Set("Webhook-Allowed-Origin", origin)
+		w.Header().Set("Webhook-Allowed-Rate", "*")
 	}
 	w.WriteHeader(http.StatusOK)
 	return http.StatusOK

@@ -131,7 +131,7 @@ func (t *table) open(b *broker, err error) {
 
 func (t *table) applyTrigger(ctx context.Context, b *broker, c *eventingv1.TriggerConfig) error {
 	if tr := b.triggers[c.GetUid()]; tr != nil && tr.worker != nil {
-		tr.worker.set(c)
+		tr.worker.set(c) //nolint:contextcheck // a worker outlives the configuration that made it
 		return nil
 	}
 	owner := engine.Owner{UID: c.GetUid(), Namespace: b.owner.Namespace, Name: c.GetName()}
@@ -143,7 +143,7 @@ func (t *table) applyTrigger(ctx context.Context, b *broker, c *eventingv1.Trigg
 	b.triggers[c.GetUid()] = tr
 	t.mu.Unlock()
 	if tr.worker != nil {
-		tr.worker.set(c)
+		tr.worker.set(c) //nolint:contextcheck // a worker outlives the configuration that made it
 	}
 	return tr.err
 }
@@ -170,7 +170,8 @@ func (t *table) removeTriggers(ctx context.Context, b *broker, c *eventingv1.Bro
 			continue
 		}
 		if tr.worker != nil {
-			tr.worker.stop(ended())
+			tr.worker.kill()
+			tr.worker.stop(ctx)
 			t.metrics.forgetTrigger(tr.worker.namespace, tr.worker.name)
 		}
 		if err := t.engine.DeleteConsumer(ctx, b.owner.UID, uid); err != nil {
@@ -263,11 +264,4 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// ended returns a context that has ended.
-func ended() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }

@@ -113,7 +113,7 @@ func (w *worker) pull(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		err := puller.Pull(ctx, free, func(d *engine.Delivery) {
+		err := puller.Pull(ctx, free, func(d *engine.Delivery) { //nolint:contextcheck // deliveries outlive pulling, by the grace
 			if w.take(d) {
 				free--
 			}

@@ -75,7 +75,7 @@ func (e *Engine) Pending(ctx context.Context, broker, trigger string) (int64, er
 		return 0, fmt.Errorf("engine: consumer of trigger %s: %w", trigger, err)
 	}
 	info := c.CachedInfo()
-	return int64(info.NumPending) + int64(info.NumAckPending), nil //nolint:gosec // counts of events
+	return int64(info.NumPending) + int64(info.NumAckPending), nil
 }
 
 // Delivery is an event in the hands of the one who pulled it, until Ack, Retry, or AckWait without Working.
@@ -157,7 +157,7 @@ func (p *Puller) Pull(ctx context.Context, most int, each func(*Delivery)) error
 			return fmt.Errorf("engine: pull: %w", err)
 		}
 		d.Sequence, d.Behind = meta.Sequence.Stream, meta.NumPending
-		d.Attempt = int(meta.NumDelivered) //nolint:gosec // a count of tries
+		d.Attempt = int(meta.NumDelivered)
 		each(d)
 	}
 	if err := batch.Error(); err != nil && !quiet(err) {

@@ -98,7 +98,7 @@ func (e *Engine) startServer() error {
 		// might use, and refuse the next broker on an empty disk.
 		JetStreamMaxStore:      1 << 60,
 		JetStreamMaxMemory:     64 << 20,
-		MaxPayload:             int32(e.cfg.MaxEventBytes + headerRoom), //nolint:gosec // Validate bounds it
+		MaxPayload:             int32(e.cfg.MaxEventBytes + headerRoom),
 		NoSigs:                 true,
 		NoLog:                  true,
 		DisableJetStreamBanner: true,

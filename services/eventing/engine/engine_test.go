@@ -140,8 +140,7 @@ func TestTriggerGetsEventsFromItsCreationOn(t *testing.T) {
 func TestBatchIsAllOrNothing(t *testing.T) {
 	e := open(t, t.TempDir(), nil)
 	withStream(t, e, "t-1")
-	var batch []engine.Message
-	var want []string
+	batch, want := make([]engine.Message, 0, 100), make([]string, 0, 100)
 	for i := range 100 {
 		batch = append(batch, message(strconv.Itoa(i)))
 		want = append(want, strconv.Itoa(i))

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -97,9 +98,7 @@ func (e *Engine) retries() int {
 // toNATS copies the header, to which NATS adds its own.
 func toNATS(broker string, m Message) *nats.Msg {
 	header := make(nats.Header, len(m.Header)+4)
-	for k, v := range m.Header {
-		header[k] = v
-	}
+	maps.Copy(header, m.Header)
 	if m.ID != "" {
 		header.Set(jetstream.MsgIDHeader, m.ID)
 	}

@@ -25,7 +25,7 @@ func (s *space) check() error {
 	if err := unix.Statfs(s.dir, &st); err != nil {
 		return unavailable(fmt.Errorf("free space of %s: %w", s.dir, err))
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < s.min { //nolint:gosec // disks have fewer blocks
+	if free := int64(st.Bavail) * st.Bsize; free < s.min {
 		return fmt.Errorf("%w: %d MiB are free on the disk of %s and %d are to stay so; free some", ErrFull, free>>20, s.dir, s.min>>20)
 	}
 	return nil

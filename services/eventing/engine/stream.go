@@ -49,7 +49,7 @@ func (e *Engine) EnsureStream(ctx context.Context, broker Owner) error {
 		Discard:            jetstream.DiscardNew,
 		MaxBytes:           e.cfg.MaxBytes,
 		MaxAge:             e.cfg.MaxAge,
-		MaxMsgSize:         int32(e.cfg.MaxEventBytes + headerRoom), //nolint:gosec // Validate bounds it
+		MaxMsgSize:         int32(e.cfg.MaxEventBytes + headerRoom),
 		Replicas:           e.cfg.Replicas,
 		Duplicates:         min(2*time.Minute, e.cfg.MaxAge),
 		AllowAtomicPublish: true,
