@@ -108,8 +108,8 @@ func (a *applier) run(ctx context.Context, c *client.Client, docs []document) er
 
 // locate says of each fault which document in which file it is in.
 func locate(err error, docs []document, c *client.Client) error {
-	var faults *apply.Faults
-	var fault *apply.Fault
+	var faults *apply.DocumentsError
+	var fault *apply.DocumentError
 	switch {
 	case errors.As(err, &faults):
 		var all []error
@@ -129,7 +129,7 @@ func locate(err error, docs []document, c *client.Client) error {
 	return err
 }
 
-func locateOne(fault *apply.Fault, docs []document, c *client.Client) error {
+func locateOne(fault *apply.DocumentError, docs []document, c *client.Client) error {
 	k, _ := c.KindOf(fault.Document.APIVersion, fault.Document.Kind)
 	return &locatedError{place(docs[fault.Document.Index-1], k), fault.Err}
 }

@@ -169,10 +169,11 @@ func (a *Applier) namespace() string {
 }
 
 // Apply tries every document first and, if none is at fault, applies them in order, each told to done. With faults
-// nothing is stored, and the error is *Faults; an error afterwards is a *Fault, and leaves what was applied before it.
+// nothing is stored, and the error is a *DocumentsError; an error afterwards is a *DocumentError, and leaves what was
+// applied before it.
 func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done func(Result)) ([]Result, error) {
 	made := map[string]bool{} // namespaces that earlier documents make
-	faults := &Faults{}
+	faults := &DocumentsError{}
 	for _, doc := range docs {
 		_, err := a.one(ctx, doc, true)
 		if doc.APIVersion == "v1" && doc.Kind == "Namespace" {
@@ -181,7 +182,7 @@ func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done 
 		if err == nil || made[doc.Namespace] && apierror.IsNotFound(err) {
 			continue
 		}
-		faults.List = append(faults.List, Fault{doc, apierror.From(err)})
+		faults.List = append(faults.List, DocumentError{doc, apierror.From(err)})
 	}
 	if len(faults.List) > 0 {
 		faults.combine(len(docs) > 1)
@@ -191,7 +192,7 @@ func (a *Applier) Apply(ctx context.Context, docs []Document, dryRun bool, done 
 	for _, doc := range docs {
 		res, err := a.one(ctx, doc, dryRun)
 		if err != nil {
-			return results, &Fault{doc, apierror.From(err)}
+			return results, &DocumentError{doc, apierror.From(err)}
 		}
 		results = append(results, res)
 		if done != nil {
@@ -216,10 +217,10 @@ func (a *Applier) one(ctx context.Context, doc Document, dryRun bool) (Result, e
 func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action, version string, err error) {
 	c := client.New(a.Conn, a.Kinds)
 	before, err := c.Get(ctx, doc.kind, store.Key{Namespace: doc.Namespace, Name: doc.Name})
-	if err != nil && !apierror.IsNotFound(err) {
+	created := apierror.IsNotFound(err)
+	if err != nil && !created {
 		return "", "", err //nolint:wrapcheck // an error of ours
 	}
-	created := err != nil
 	req := &metav1.PatchRequest{
 		Namespace: doc.Namespace, Name: doc.Name, Patch: doc.JSON, ContentType: "application/apply-patch+yaml",
 		FieldManager: a.FieldManager, FieldValidation: "Strict", Force: true,

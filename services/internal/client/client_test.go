@@ -168,7 +168,8 @@ func TestListAll(t *testing.T) {
 			t.Errorf("%s: %v", c.reason, err)
 			continue
 		}
-		var got, tokens []string
+		var got []string
+		tokens := make([]string, 0, len(c.tokens))
 		if list != nil {
 			for _, obj := range list.Items {
 				got = append(got, obj.GetMetadata().GetName())

@@ -9,37 +9,37 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-// Fault is what is wrong with one document.
-type Fault struct {
+// DocumentError is what is wrong with one document.
+type DocumentError struct {
 	// Document is the document.
 	Document Document
 	// Err is what is wrong.
 	Err *apierror.Error
 }
 
-func (f *Fault) Error() string {
+func (f *DocumentError) Error() string {
 	return fmt.Sprintf("document %d (%s %s): %v", f.Document.Index, f.Document.Kind, f.Document.Name, f.Err)
 }
 
 // Unwrap returns the error without the document.
-func (f *Fault) Unwrap() error { return f.Err }
+func (f *DocumentError) Unwrap() error { return f.Err }
 
-// Faults is the error of documents of which none was applied, since some are at fault. It wraps one apierror.Error that
-// has a cause for each fault.
-type Faults struct {
+// DocumentsError is the error of documents of which none was applied, since some are at fault. It wraps one
+// apierror.Error that has a cause for each fault.
+type DocumentsError struct {
 	// List is what is wrong with each, in order.
-	List []Fault
+	List []DocumentError
 
 	combined *apierror.Error
 }
 
-func (f *Faults) Error() string { return f.combined.Error() }
+func (f *DocumentsError) Error() string { return f.combined.Error() }
 
 // Unwrap returns the faults as one error.
-func (f *Faults) Unwrap() error { return f.combined }
+func (f *DocumentsError) Unwrap() error { return f.combined }
 
 // combine makes one error of the list. With several documents, causes name theirs.
-func (f *Faults) combine(several bool) {
+func (f *DocumentsError) combine(several bool) {
 	first := f.List[0].Err
 	e := *first
 	f.combined = &e
@@ -55,7 +55,7 @@ func (f *Faults) combine(several bool) {
 	}
 }
 
-func (f *Fault) causes() []apierror.Cause {
+func (f *DocumentError) causes() []apierror.Cause {
 	place := fmt.Sprintf("documents[%d]", f.Document.Index-1)
 	if len(f.Err.Causes) == 0 {
 		return []apierror.Cause{{Field: place, Reason: string(f.Err.Reason), Message: f.Err.Message}}
