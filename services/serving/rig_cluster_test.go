@@ -101,7 +101,7 @@ func startRig(t *testing.T, change func(*serving.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grpcServer, err := rpc.NewServer(rpc.Config{Log: log, Authn: anybody{}, Authz: anybody{}})
+	grpcServer, err := rpc.NewServer(rpc.Config{Authn: anybody{}, Authz: anybody{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,12 @@ var image = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals /
 	if img, err = mutate.ConfigFile(img, file); err != nil {
 		return "", err
 	}
-	ref, err := name.ParseReference(registry+"/fairlead-serving-test/app:v1", name.Insecure)
+	digest, err := img.Digest()
+	if err != nil {
+		return "", err
+	}
+	// The node keeps what it has pulled by tag: another content has another one.
+	ref, err := name.ParseReference(registry+"/fairlead-serving-test/app:"+digest.Hex[:12], name.Insecure)
 	if err != nil {
 		return "", err
 	}

@@ -6,10 +6,11 @@
 package serving_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +113,15 @@ func TestServiceFromZeroAndBack(t *testing.T) {
 			t.Errorf("Ready is %v after a cold start", ready)
 		}
 	}
+	eventually(t, "events tell of scaling", func() bool {
+		events, err := g.kube.Clientset().CoreV1().Events(g.namespace).List(t.Context(), kmetav1.ListOptions{FieldSelector: "reason=Scaled"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+			return e.InvolvedObject.Kind == "Revision" && strings.HasPrefix(e.Message, "from 0 to 1 pods: requests that wait for a pod")
+		})
+	})
 }
 
 func TestClusterLocalName(t *testing.T) {
@@ -260,21 +270,27 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// TestNoRequestIsLost sends requests at moments when the last pod is about to go.
+// TestNoRequestIsLost sends requests at moments when the last pod is about to go, is going, or has just gone.
 func TestNoRequestIsLost(t *testing.T) {
 	g := startRig(t, func(c *serving.Config) { c.Autoscaler.ScaleToZeroGrace = 0 })
-	g.create(t, g.newService(t, "hello", "hello", nil))
-	s := g.await(t, "hello", condition.True)
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
-	defer cancel()
-	// Pauses around the window of six seconds meet every part of the way down.
-	for pause := 5800 * time.Millisecond; ctx.Err() == nil; pause += 150 * time.Millisecond {
-		if code, body := g.get(t, s.GetStatus().GetUrl()); code != http.StatusOK {
-			t.Fatalf("after a pause of %s: %d %s", pause, code, body)
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+	const services = 8
+	for i := range services {
+		g.create(t, g.newService(t, fmt.Sprintf("hello-%d", i), "hello", nil))
 	}
+	var wg sync.WaitGroup
+	for i := range services {
+		url := g.await(t, fmt.Sprintf("hello-%d", i), condition.True).GetStatus().GetUrl()
+		// The last pod goes six seconds after the last report of load, which comes within one second of the request.
+		pause := 6600*time.Millisecond + time.Duration(i)*200*time.Millisecond
+		wg.Go(func() {
+			for range 5 {
+				<-time.After(pause)
+				if code, body := g.get(t, url); code != http.StatusOK {
+					t.Errorf("after a pause of %s: %d %s", pause, code, body)
+				}
+				pause += 30 * time.Millisecond
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -33,6 +33,10 @@ type situation struct {
 	heldUntil time.Time
 }
 
+// cold tells whether requests wait because no pod is there for them. Pods that are ready while none are wanted are on their
+// way out.
+func (s situation) cold() bool { return s.waiting > 0 && (s.ready == 0 || s.current == 0) }
+
 // decision is how many pods there should be, and when to decide again if nothing is heard; zero means never.
 type decision struct {
 	pods  int32
@@ -102,12 +106,14 @@ func (d *decider) again(now time.Time, s situation, want int32, zeroAt time.Time
 
 // wanted is how many pods the load asks for, before the bounds.
 func (d *decider) wanted(now time.Time, s situation) int32 {
-	if s.ready == 0 && s.waiting > 0 {
+	if s.cold() {
 		// Nothing has been measured yet: those who wait are the load.
 		return max(s.current, pods(float64(s.inFlight), d.settings.Target), 1)
 	}
-	stable := d.load.average(now, d.settings.Window)
-	burst := d.load.average(now, d.settings.Panic)
+	stable, burst := d.load.average(now, d.settings.Window), d.load.average(now, d.settings.Panic)
+	if !now.Before(d.lastLoad.Add(d.settings.Window)) {
+		stable, burst = 0, 0 // sums are kept by the second: what is left of one is over
+	}
 	ready := max(s.ready, 1)
 	up := int32(min(math.Ceil(float64(ready)*d.cfg.MaxScaleUpRate), math.MaxInt32))
 	down := int32(math.Floor(float64(s.ready) / d.cfg.MaxScaleDownRate))

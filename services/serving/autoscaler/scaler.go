@@ -215,7 +215,7 @@ func reason(e *entry, now time.Time, sit situation, want int32) string {
 		return "it is new and has to show that it answers"
 	case want == 0:
 		return fmt.Sprintf("no request for %s", now.Sub(e.decider.lastLoad).Round(time.Second))
-	case sit.ready == 0 && sit.waiting > 0:
+	case sit.cold():
 		return fmt.Sprintf("requests that wait for a pod: %d", sit.waiting)
 	case want == e.decider.settings.Min:
 		return "min-scale"

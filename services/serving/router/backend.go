@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -32,8 +31,6 @@ func (k revisionKey) String() string { return k.namespace + "/" + k.name }
 
 // surroundings is what all backends of a router share.
 type surroundings struct {
-	log        *slog.Logger
-	metrics    *metrics
 	queueDepth int
 	prober     prober
 	// waits is called when a request begins to wait where none waited, active when one comes in where none was in flight.
@@ -110,6 +107,20 @@ func (b *backend) settings() (timeout time.Duration, h2c bool) {
 	return b.timeout, b.h2c
 }
 
+// waiting is how many requests wait for a pod.
+func (b *backend) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiters.Len()
+}
+
+// removed tells whether the revision is gone.
+func (b *backend) removed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.gone
+}
+
 // cold tells whether no pod can take requests.
 func (b *backend) cold() bool {
 	b.mu.Lock()
@@ -146,8 +157,6 @@ func (b *backend) acquire(ctx context.Context, front bool) (*pod, error) {
 	first := b.waiters.Len() == 1
 	b.probe()
 	b.mu.Unlock()
-	b.env.metrics.queued(b.key, 1)
-	defer b.env.metrics.queued(b.key, -1)
 	if first {
 		b.env.waits()
 	}

@@ -61,7 +61,9 @@ func (x *exchange) serve(w http.ResponseWriter, req *http.Request) {
 		cancel(nil)
 		x.giveBack()
 		x.backend.end()
-		x.router.metrics.answered(x.backend.key, x.status, x.router.now().Sub(x.arrived))
+		if !x.backend.removed() { // its metrics are forgotten
+			x.router.metrics.answered(x.backend.key, x.status, x.router.now().Sub(x.arrived))
+		}
 	}()
 	proxy := httputil.ReverseProxy{
 		Rewrite:        x.rewrite,

@@ -14,10 +14,28 @@ import (
 type metrics struct {
 	requests   *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
-	queue      *prometheus.GaugeVec
 	coldStarts *prometheus.HistogramVec
 	retries    *prometheus.CounterVec
 	synced     prometheus.Gauge
+}
+
+func waitingDesc() *prometheus.Desc {
+	return prometheus.NewDesc("fairlead_router_waiting_requests", "Requests that wait for a pod now; revisions without any are left out.",
+		[]string{"namespace", "revision"}, nil)
+}
+
+// Describe tells what Collect gives.
+func (r *Router) Describe(out chan<- *prometheus.Desc) { out <- waitingDesc() }
+
+// Collect gives the numbers of requests that wait.
+func (r *Router) Collect(out chan<- prometheus.Metric) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, b := range r.backends {
+		if n := b.waiting(); n > 0 {
+			out <- prometheus.MustNewConstMetric(waitingDesc(), prometheus.GaugeValue, float64(n), key.namespace, key.name)
+		}
+	}
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -29,9 +47,6 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fairlead_router_request_duration_seconds", Help: "Time from a request's arrival to the end of its answer.",
 			Buckets: []float64{.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
-		}, revision),
-		queue: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "fairlead_router_waiting_requests", Help: "Requests that wait for a pod now.",
 		}, revision),
 		coldStarts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fairlead_router_cold_start_seconds", Help: "Time from the arrival of a request that found no pod to the first byte of its answer.",
@@ -47,16 +62,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.latency, m.queue, m.coldStarts, m.retries, m.synced} {
+	for _, c := range []prometheus.Collector{m.requests, m.latency, m.coldStarts, m.retries, m.synced} {
 		if err := reg.Register(c); err != nil {
 			return nil, err //nolint:wrapcheck // named by the caller
 		}
 	}
 	return m, nil
-}
-
-func (m *metrics) queued(key revisionKey, by float64) {
-	m.queue.WithLabelValues(key.namespace, key.name).Add(by)
 }
 
 func (m *metrics) answered(key revisionKey, code int, took time.Duration) {
@@ -75,7 +86,6 @@ func (m *metrics) forget(key revisionKey) {
 	labels := prometheus.Labels{"namespace": key.namespace, "revision": key.name}
 	m.requests.DeletePartialMatch(labels)
 	m.latency.DeletePartialMatch(labels)
-	m.queue.DeletePartialMatch(labels)
 	m.coldStarts.DeletePartialMatch(labels)
 	m.retries.DeletePartialMatch(labels)
 }

@@ -85,12 +85,17 @@ func New(cfg Config, conn grpc.ClientConnInterface, logger *slog.Logger, reg pro
 	r.http2.Protocols.SetUnencryptedHTTP2(true)
 	r.draining, r.drain = context.WithCancel(context.Background())
 	r.env = surroundings{
-		log: logger, metrics: m, queueDepth: cfg.QueueDepth, now: r.now,
+		queueDepth: cfg.QueueDepth, now: r.now,
 		waits:  func() { signal(r.wake) },
 		active: func() { signal(r.active) },
 		prober: prober{ctx: r.draining, start: r.probes.Go, client: func(h2c bool) http.RoundTripper { return r.transport(h2c) }},
 	}
 	r.table.Store(&table{hosts: map[string]*destination{}})
+	if reg != nil {
+		if err := reg.Register(r); err != nil {
+			return nil, fmt.Errorf("router: metrics: %w", err)
+		}
+	}
 	return r, nil
 }
 

@@ -20,7 +20,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "cannot reach the database")
 		os.Exit(3)
 	case "silent":
-		select {}
+		time.Sleep(time.Hour)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
