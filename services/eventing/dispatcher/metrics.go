@@ -19,8 +19,11 @@ const (
 	outcomeDropped      = "dropped"
 )
 
-// subsystem begins the metrics' names, after fairlead's own.
-const subsystem = "eventing"
+// metricsNamespace and metricsSubsystem begin the names of the metrics.
+const (
+	metricsNamespace = "fairlead"
+	metricsSubsystem = "eventing"
+)
 
 type metrics struct {
 	requests       *prometheus.CounterVec
@@ -34,18 +37,18 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "fairlead", Subsystem: subsystem, Name: name, Help: help}, labels)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help}, labels)
 	}
 	m := &metrics{
 		requests: counter("ingress_requests_total", "Requests to the ingress by HTTP status.", "code"),
 		requestSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "fairlead", Subsystem: subsystem, Name: "ingress_request_seconds",
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "ingress_request_seconds",
 			Help: "How long senders waited for their events to be kept.", Buckets: prometheus.ExponentialBuckets(0.0002, 2, 16),
 		}),
 		accepted: counter("events_accepted_total", "Events that a broker took.", "namespace", "broker"),
 		tries:    counter("deliveries_total", "Tries to deliver an event, by HTTP status; 0 means that no answer came.", "namespace", "trigger", "code"),
 		trySeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "fairlead", Subsystem: subsystem, Name: "delivery_seconds",
+			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "delivery_seconds",
 			Help: "How long subscribers took.", Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 14),
 		}, []string{"namespace", "trigger"}),
 		events:  counter("events_total", "Events that left a trigger's list: delivered, filtered, dead_lettered or dropped.", "namespace", "trigger", "outcome"),
