@@ -58,6 +58,15 @@ spec:
 	if b.GetStatus().GetBuilder() != "Cluster" || b.GetStatus().GetCluster().GetPodName() == "" || b.GetStatus().GetCompletionTime() == nil {
 		t.Errorf("status %v", b.GetStatus())
 	}
+	p.awaitEvents("steps", "Started", "StepCompleted", "Succeeded")
+	for name, want := range map[string]float64{
+		"fairlead_builds_ended_total": 1, "fairlead_build_steps_completed_total": 4, "fairlead_build_duration_seconds": 1,
+		"fairlead_build_image_lookup_duration_seconds": 4,
+	} {
+		if got := p.metric(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
 	for i, s := range b.GetStatus().GetStepStates() {
 		if s.GetTerminated() == nil || s.GetTerminated().GetReason() != "Completed" {
 			t.Errorf("state of step %d: %v", i, s)

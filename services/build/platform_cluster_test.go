@@ -18,11 +18,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -104,6 +106,7 @@ type platform struct {
 	kube      *kube.Client
 	builds    buildv1.BuildServiceClient
 	logs      buildv1.LogServiceClient
+	metrics   *prometheus.Registry
 	stop      func()
 }
 
@@ -148,7 +151,8 @@ func (p *platform) start() {
 	if p.config != nil {
 		p.config(&cfg)
 	}
-	service, err := build.New(cfg, build.Deps{Store: s, Kube: p.kube, Log: log})
+	p.metrics = prometheus.NewRegistry()
+	service, err := build.New(cfg, build.Deps{Store: s, Kube: p.kube, Log: log, Metrics: p.metrics})
 	fail(err)
 	server, err := rpc.NewServer(rpc.Config{Log: log, Authn: everyone{}, Authz: everyone{}})
 	fail(err)
@@ -424,4 +428,46 @@ func (p *platform) remove(name string) {
 	if _, err := p.builds.Delete(p.t.Context(), &metav1.DeleteRequest{Namespace: p.namespace, Name: name}); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// awaitEvents waits until the Events of a build have these reasons, in any order.
+func (p *platform) awaitEvents(name string, want ...string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	w, err := p.kube.Clientset().CoreV1().Events(p.namespace).Watch(ctx, kmetav1.ListOptions{FieldSelector: "involvedObject.kind=Build,involvedObject.name=" + name})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer w.Stop()
+	missing := slices.Clone(want)
+	for len(missing) > 0 {
+		e, ok := <-w.ResultChan()
+		if !ok {
+			p.t.Fatalf("no Events %v", missing)
+		}
+		if event, ok := e.Object.(*corev1.Event); ok {
+			if i := slices.Index(missing, event.Reason); i >= 0 {
+				missing = slices.Delete(missing, i, i+1)
+			}
+		}
+	}
+}
+
+// metric is the sum of the values of a metric.
+func (p *platform) metric(name string) float64 {
+	p.t.Helper()
+	families, err := p.metrics.Gather()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
 }

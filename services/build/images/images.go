@@ -196,7 +196,7 @@ func (p *pusher) compile(ctx context.Context, pkg string) (string, error) {
 	to := filepath.Join(p.work, filepath.Base(pkg))
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", to, pkg) //nolint:gosec // our own package
 	cmd.Dir = p.Module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=") // the same binary whoever calls
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("compile %s: %w\n%s", pkg, err, out)
 	}
