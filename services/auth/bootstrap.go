@@ -26,6 +26,9 @@ const (
 
 // AdminToken makes a token of the first administrator: user `admin` in the group `admins`.
 func (s *Server) AdminToken(ctx context.Context) (string, error) {
+	if _, err := s.keys.get(ctx); err != nil {
+		return "", err // whoever starts a server may know why its keys cannot be read
+	}
 	made, err := s.tokens.mint(ctx, tokenSpec{user: UserAdmin, groups: []string{GroupAdmins}, lifetime: s.cfg.AdminTokenLifetime})
 	if err != nil {
 		return "", err

@@ -4,11 +4,14 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/store"
 )
@@ -33,38 +36,70 @@ const (
 	roleView         = "view"
 )
 
-// labelBuiltIn marks what a server makes when it starts.
-const labelBuiltIn = "auth.fairlead.dev/built-in"
+const (
+	// labelBuiltIn marks what a server makes when it starts.
+	labelBuiltIn = "auth.fairlead.dev/built-in"
+	// annotationAutoupdate, while it is `true`, lets a server that starts give a built-in role the rules that it knows.
+	annotationAutoupdate = "auth.fairlead.dev/autoupdate"
+	isTrue               = "true"
+)
 
 func builtInMeta(name string) *metav1.ObjectMeta {
-	return &metav1.ObjectMeta{Name: name, Labels: map[string]string{labelBuiltIn: "true"}}
+	return &metav1.ObjectMeta{
+		Name: name, Labels: map[string]string{labelBuiltIn: isTrue}, Annotations: map[string]string{annotationAutoupdate: isTrue},
+	}
 }
 
-// builtInRoles are the roles that always exist.
+// builtInRoles are the roles that always exist. Those for users are made of the kinds there are: status is for
+// controllers, which do not pass here, and can only be read.
 func builtInRoles() []*authv1.ClusterRole {
+	const update = "update"
 	all := []string{wildcard}
 	read := []string{"get", "list", "watch"}
-	write := []string{"create", "update", "patch", "delete", "deletecollection"}
-	ours := []string{"build.knative.dev", "serving.knative.dev", "eventing.knative.dev"}
-	inRoles := []string{"roles", "rolebindings"}
-	readOurs := &authv1.PolicyRule{Verbs: read, ApiGroups: ours, Resources: all}
-	writeOurs := &authv1.PolicyRule{Verbs: write, ApiGroups: ours, Resources: all}
+	write := []string{"create", update, "patch", "delete", "deletecollection"}
+	ours := pluralsByGroup()
+	readOurs, writeOurs := make([]*authv1.PolicyRule, 0, len(ours)), make([]*authv1.PolicyRule, 0, len(ours))
+	for group, plurals := range ours {
+		readable := slices.Clone(plurals)
+		for _, plural := range plurals {
+			readable = append(readable, plural+"/status", plural+"/log")
+		}
+		readOurs = append(readOurs, &authv1.PolicyRule{Verbs: read, ApiGroups: []string{group}, Resources: readable})
+		writeOurs = append(writeOurs, &authv1.PolicyRule{Verbs: write, ApiGroups: []string{group}, Resources: plurals})
+	}
+	edit := sorted(slices.Concat(readOurs, writeOurs))
+	giveRoles := &authv1.PolicyRule{Verbs: slices.Concat(read, write), ApiGroups: []string{Group}, Resources: []string{"roles", "rolebindings"}}
 	return []*authv1.ClusterRole{
 		{Metadata: builtInMeta(roleClusterAdmin), Rules: []*authv1.PolicyRule{
 			{Verbs: all, ApiGroups: all, Resources: all},
 			{Verbs: all, NonResourceUrls: all},
 		}},
 		{Metadata: builtInMeta(roleDataPlane), Rules: []*authv1.PolicyRule{
-			{Verbs: []string{"update"}, ApiGroups: []string{"serving.fairlead.dev"}, Resources: []string{"routers"}},
-			{Verbs: []string{"update"}, ApiGroups: []string{"eventing.fairlead.dev"}, Resources: []string{"dispatchers"}},
+			{Verbs: []string{update}, ApiGroups: []string{"serving.fairlead.dev"}, Resources: []string{"routers"}},
+			{Verbs: []string{update}, ApiGroups: []string{"eventing.fairlead.dev"}, Resources: []string{"dispatchers"}},
 		}},
-		{Metadata: builtInMeta(roleAdmin), Rules: []*authv1.PolicyRule{
-			readOurs, writeOurs,
-			{Verbs: append(append([]string(nil), read...), write...), ApiGroups: []string{Group}, Resources: inRoles},
-		}},
-		{Metadata: builtInMeta(roleEdit), Rules: []*authv1.PolicyRule{readOurs, writeOurs}},
-		{Metadata: builtInMeta(roleView), Rules: []*authv1.PolicyRule{readOurs}},
+		{Metadata: builtInMeta(roleAdmin), Rules: append(slices.Clone(edit), giveRoles)},
+		{Metadata: builtInMeta(roleEdit), Rules: edit},
+		{Metadata: builtInMeta(roleView), Rules: sorted(readOurs)},
 	}
+}
+
+// pluralsByGroup are the namespaced kinds, but for auth's own.
+func pluralsByGroup() map[string][]string {
+	out := map[string][]string{}
+	for _, k := range kinds.All() {
+		if k.Group != Group && k.Namespaced {
+			out[k.Group] = append(out[k.Group], k.Plural)
+		}
+	}
+	return out
+}
+
+// sorted gives rules an order that does not change from start to start.
+func sorted(rules []*authv1.PolicyRule) []*authv1.PolicyRule {
+	return slices.SortedFunc(slices.Values(rules), func(a, b *authv1.PolicyRule) int {
+		return cmp.Or(slices.Compare(a.GetApiGroups(), b.GetApiGroups()), slices.Compare(a.GetVerbs(), b.GetVerbs()))
+	})
 }
 
 // builtInBindings say who has the roles that somebody must have.
@@ -79,10 +114,10 @@ func builtInBindings() []*authv1.ClusterRoleBinding {
 	return []*authv1.ClusterRoleBinding{bind(roleClusterAdmin, GroupAdmins), bind(roleDataPlane, GroupServices)}
 }
 
-// makeBuiltIn makes the built-in roles and bindings that are absent. Those that exist stay as they are.
+// makeBuiltIn makes the built-in roles and bindings that are absent, and brings roles up to date that may be.
 func (s *Server) makeBuiltIn(ctx context.Context) error {
 	for _, r := range builtInRoles() {
-		if _, err := s.deps.Store.Create(ctx, s.kinds.clusterRole, r); err != nil && !apierror.IsAlreadyExists(err) {
+		if err := s.makeRole(ctx, r); err != nil {
 			return fmt.Errorf("cluster role %s: %w", r.GetMetadata().GetName(), err)
 		}
 	}
@@ -92,6 +127,20 @@ func (s *Server) makeBuiltIn(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (s *Server) makeRole(ctx context.Context, r *authv1.ClusterRole) error {
+	roles := store.For[*authv1.ClusterRole](s.deps.Store, s.kinds.clusterRole)
+	if _, err := roles.Create(ctx, r); !apierror.IsAlreadyExists(err) {
+		return err
+	}
+	_, err := roles.Update(ctx, store.KeyOf(r), "", func(old *authv1.ClusterRole) (*authv1.ClusterRole, error) {
+		if old.GetMetadata().GetAnnotations()[annotationAutoupdate] == isTrue {
+			old.Rules = r.GetRules()
+		}
+		return old, nil
+	})
+	return err
 }
 
 // builtInKnown tells whether the policy knows everything that makeBuiltIn has made.

@@ -102,7 +102,7 @@ func named(subjects []rbacv1.Subject, names map[subject]bool) string {
 
 // mayDoAllInCluster asks the cluster whether the caller, under the name that it knows, may do everything.
 func (s *Server) mayDoAllInCluster(ctx context.Context, caller *rpc.Identity) (bool, error) {
-	groups := []string{groupAuthenticated}
+	groups := append(make([]string, 0, 1+len(caller.Groups)), groupAuthenticated)
 	for _, group := range caller.Groups {
 		groups = append(groups, ClusterPrefix+group)
 	}

@@ -80,7 +80,7 @@ type installation struct {
 	cluster cluster
 }
 
-func install(t *testing.T) *installation {
+func install(t testing.TB) *installation {
 	t.Helper()
 	clientset := fake.NewClientset()
 	clientset.PrependReactor("create", "subjectaccessreviews", func(action ktesting.Action) (bool, runtime.Object, error) {
@@ -94,7 +94,7 @@ func install(t *testing.T) *installation {
 	return &installation{etcd: etcdtest.Start(t), cluster: cluster{clientset}}
 }
 
-func (i *installation) start(t *testing.T) *process {
+func (i *installation) start(t testing.TB) *process {
 	t.Helper()
 	p := &process{log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -202,7 +202,7 @@ func (p *process) give(t *testing.T, name string, who *authv1.Subject, rules ...
 }
 
 // eventually waits for a change of the policy that makes something true.
-func (p *process) eventually(t *testing.T, is func() bool) {
+func (p *process) eventually(t testing.TB, is func() bool) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {

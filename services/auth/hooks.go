@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/gen/go/kinds"
@@ -41,7 +40,7 @@ type binding interface {
 func (s *Server) handlers() []resource.Handler {
 	var out []resource.Handler
 	for _, k := range []kinds.Kind{s.kinds.role, s.kinds.clusterRole} {
-		out = append(out, resource.Handler{Kind: k, ValidName: path.ValidatePathSegmentName, Hooks: resource.Hooks{
+		out = append(out, resource.Handler{Kind: k, ValidName: validName, Hooks: resource.Hooks{
 			Validate: func(_ context.Context, obj, _ store.Object) []apierror.Cause { return validateRole(k, obj) },
 			Authorize: func(ctx context.Context, obj, old store.Object) error {
 				return s.authorizeRole(ctx, k, obj, old)
@@ -49,13 +48,27 @@ func (s *Server) handlers() []resource.Handler {
 		}})
 	}
 	for _, k := range []kinds.Kind{s.kinds.roleBinding, s.kinds.clusterRoleBinding} {
-		out = append(out, resource.Handler{Kind: k, ValidName: path.ValidatePathSegmentName, Hooks: resource.Hooks{
+		out = append(out, resource.Handler{Kind: k, ValidName: validName, Hooks: resource.Hooks{
 			Default:   func(_ context.Context, obj, _ store.Object) { defaultBinding(obj) },
 			Validate:  func(_ context.Context, obj, _ store.Object) []apierror.Cause { return validateBinding(k, obj) },
 			Authorize: func(ctx context.Context, obj, old store.Object) error { return s.authorizeBinding(ctx, k, obj, old) },
 		}})
 	}
 	return out
+}
+
+// validName tells why a name cannot stand in a path, as for the names of Kubernetes' roles, which may hold colons.
+func validName(name string, prefix bool) []string {
+	var faults []string
+	if !prefix && (name == "." || name == "..") {
+		faults = append(faults, fmt.Sprintf("may not be %q", name))
+	}
+	for _, c := range []string{"/", "%"} {
+		if strings.Contains(name, c) {
+			faults = append(faults, fmt.Sprintf("may not contain %q", c))
+		}
+	}
+	return faults
 }
 
 // validateRole tells what the rules' constraints cannot.
@@ -122,7 +135,7 @@ func validateBinding(k kinds.Kind, obj store.Object) []apierror.Cause {
 		if !k.Namespaced && ref.GetKind() == kindRole {
 			causes = append(causes, unsupported("roleRef.kind", ref.GetKind(), kindClusterRole))
 		}
-		for _, fault := range path.ValidatePathSegmentName(ref.GetName(), false) {
+		for _, fault := range validName(ref.GetName(), false) {
 			causes = append(causes, apierror.Invalid("roleRef.name", fmt.Sprintf("Invalid value: %q: %s", ref.GetName(), fault)))
 		}
 	}

@@ -79,7 +79,7 @@ func (k *keyring) get(ctx context.Context) (*keySet, error) {
 // ensure returns the Secret, made with a first key if it is absent. Of processes that make it at the same time, one wins.
 func (k *keyring) ensure(ctx context.Context) (*corev1.Secret, error) {
 	secrets := k.cluster.Clientset().CoreV1().Secrets(k.cluster.SystemNamespace())
-	secret, err := secrets.Get(ctx, k.secret, kmetav1.GetOptions{})
+	secret, err := k.own(secrets.Get(ctx, k.secret, kmetav1.GetOptions{}))
 	if !apierrors.IsNotFound(err) {
 		return secret, err
 	}
@@ -98,9 +98,20 @@ func (k *keyring) ensure(ctx context.Context) (*corev1.Secret, error) {
 		Data: data,
 	}, kmetav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		return secrets.Get(ctx, k.secret, kmetav1.GetOptions{})
+		return k.own(secrets.Get(ctx, k.secret, kmetav1.GetOptions{}))
 	}
 	return made, err
+}
+
+// own refuses the Secret of another installation, whose tokens would otherwise hold here.
+func (k *keyring) own(secret *corev1.Secret, err error) (*corev1.Secret, error) {
+	if err != nil {
+		return nil, err
+	}
+	if of := secret.Labels[kube.LabelInstallation]; of != "" && of != k.cluster.Installation() {
+		return nil, fmt.Errorf("it belongs to installation %q: give this one (%q) a system namespace of its own", of, k.cluster.Installation())
+	}
+	return secret, nil
 }
 
 func (k *keyring) ensureNamespace(ctx context.Context) error {
@@ -146,7 +157,11 @@ func (k *keyring) take(obj any) {
 	if !ok || secret.Name != k.secret {
 		return
 	}
-	set, err := parseKeys(secret.Data)
+	_, err := k.own(secret, nil)
+	var set *keySet
+	if err == nil {
+		set, err = parseKeys(secret.Data)
+	}
 	if err != nil {
 		k.log.Error("auth: the signing keys cannot be read; the old ones stay in use", "secret", secret.Namespace+"/"+secret.Name, "error", err)
 		return

@@ -215,21 +215,31 @@ func TestBuiltIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
+	names := make([]string, 0, len(list.GetItems()))
 	for _, r := range list.GetItems() {
 		names = append(names, r.GetMetadata().GetName())
 	}
 	if d := cmp.Diff([]string{"admin", "cluster-admin", "edit", "fairlead:data-plane", "view"}, names); d != "" {
 		t.Errorf("roles (-want +got):\n%s", d)
 	}
-	// A role that was changed stays changed when another process starts.
-	changed := clusterRole("view", rule("get", builds, "builds"))
-	if _, err := p.crs.Update(p.admin(t), &authv1.ClusterRoleServiceUpdateRequest{Object: changed}); err != nil {
-		t.Fatal(err)
+	// A role that was changed stays changed when another process starts, unless it says otherwise.
+	for _, name := range []string{"view", "edit"} {
+		changed := clusterRole(name, rule("get", builds, "builds"))
+		if name == "edit" {
+			changed.Metadata.Annotations = map[string]string{annotationAutoupdate: "true"}
+		}
+		if _, err := p.crs.Update(p.admin(t), &authv1.ClusterRoleServiceUpdateRequest{Object: changed}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	got, err := i.start(t).crs.Get(p.admin(t), &metav1.GetRequest{Name: "view"})
-	if err != nil || len(got.GetRules()[0].GetVerbs()) != 1 {
-		t.Errorf("got %v, %v", got, err)
+	second := i.start(t)
+	view, err := second.crs.Get(p.admin(t), &metav1.GetRequest{Name: "view"})
+	if err != nil || len(view.GetRules()) != 1 {
+		t.Errorf("got %v, %v", view, err)
+	}
+	edit, err := second.crs.Get(p.admin(t), &metav1.GetRequest{Name: "edit"})
+	if err != nil || len(edit.GetRules()) < 6 {
+		t.Errorf("got %v, %v", edit, err)
 	}
 	soon(t, func() bool {
 		b, err := i.cluster.clientset.RbacV1().ClusterRoleBindings().Get(t.Context(), "fairlead-admins-test", kmetav1.GetOptions{})
@@ -283,5 +293,34 @@ func TestConfigTellsEveryFault(t *testing.T) {
 	}
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestUsersReadStatusAndWriteSpec(t *testing.T) {
+	p := install(t).start(t)
+	if _, err := p.crbs.Create(p.admin(t), &authv1.ClusterRoleBindingServiceCreateRequest{Object: clusterBinding("editors", "edit", user("ada"))}); err != nil {
+		t.Fatal(err)
+	}
+	ada := &rpc.Identity{User: "ada"}
+	p.eventually(t, func() bool { return len(p.auth.policy.index()[subject{"User", "ada"}]) > 0 })
+	may := func(verb, group, resource, subresource string) bool {
+		return p.auth.policy.Authorize(t.Context(), ada, rpc.Attributes{Verb: verb, Group: group, Resource: resource, Subresource: subresource, Namespace: "shop", Name: "x"}) == nil
+	}
+	for _, tc := range []struct {
+		verb, group, resource, subresource string
+		want                               bool
+	}{
+		{"create", builds, "builds", "", true},
+		{"get", builds, "builds", "log", true},
+		{"get", builds, "builds", "status", true},
+		{"patch", "serving.knative.dev", "services", "", true},
+		{"update", builds, "builds", "status", false},
+		{"get", Group, "clusterroles", "", false},
+		{"create", Group, "tokens", "", false},
+		{"update", "serving.fairlead.dev", "routers", "", false},
+	} {
+		if got := may(tc.verb, tc.group, tc.resource, tc.subresource); got != tc.want {
+			t.Errorf("%v: got %v", tc, got)
+		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -382,5 +383,24 @@ func TestAdminTokenFile(t *testing.T) {
 	}
 	if strings.Contains(p.log.String(), first) {
 		t.Error("the token is in the log")
+	}
+}
+
+func TestKeysOfAnotherInstallationAreLeftAlone(t *testing.T) {
+	i := install(t)
+	data, err := newKeyData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = i.cluster.clientset.CoreV1().Secrets("fairlead-system").Create(t.Context(), &corev1.Secret{
+		ObjectMeta: kmetav1.ObjectMeta{Name: "fairlead-signing-keys", Namespace: "fairlead-system", Labels: map[string]string{"fairlead.dev/installation": "other"}},
+		Data:       data,
+	}, kmetav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := i.start(t)
+	if _, err := p.auth.AdminToken(t.Context()); err == nil || !strings.Contains(err.Error(), `it belongs to installation "other": give this one ("test")`) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -75,7 +75,8 @@ func run(m *testing.M) (code int, err error) {
 	if s.kube, err = kubernetes.NewForConfig(config); err != nil {
 		return 0, err
 	}
-	if err := images.Push(ctx, images.Config{Registry: s.cluster.Registry, Insecure: true, Out: os.Stderr}); err != nil {
+	pushed, err := images.Push(ctx, images.Config{Registry: s.cluster.Registry, Insecure: true, Out: os.Stderr})
+	if err != nil {
 		return 0, err
 	}
 	random := make([]byte, 4)
@@ -89,7 +90,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	s.server, err = harness.Start(ctx, harness.ServerConfig{
 		Binary: filepath.Join(state, "bin", "fairlead"), Dir: filepath.Join(s.dir, "server"), Cluster: s.cluster,
-		Installation: s.id, SystemNamespace: "fairlead-" + s.id, Ports: ports,
+		Installation: s.id, SystemNamespace: "fairlead-" + s.id, Ports: ports, StepImage: pushed[images.Step],
 		Kubeconfig: filepath.Join(s.dir, "kubeconfig"), Token: filepath.Join(s.dir, "token"),
 		Flags: []string{"--image-pull-timeout", "15s"},
 	})

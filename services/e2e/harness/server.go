@@ -61,6 +61,8 @@ type ServerConfig struct {
 	Cluster *Cluster
 	// Installation is its id in the cluster, and SystemNamespace where its Secrets are.
 	Installation, SystemNamespace string
+	// StepImage is the image of the build steps' binary.
+	StepImage string
 	// Ports are where it listens.
 	Ports Ports
 	// Kubeconfig and Token are the files that it writes for its admin.
@@ -95,7 +97,7 @@ func (c ServerConfig) args() []string {
 		"--broker-listen", loopback(c.Ports.Broker),
 		"--broker-pod-listen", bridge(c.Ports.Broker),
 		"--cluster-dns", net.JoinHostPort(c.Cluster.ClusterDNS, "53"),
-		"--registry", c.Cluster.Registry,
+		"--step-image", c.StepImage,
 		"--insecure-registry", c.Cluster.Registry,
 		"--write-kubeconfig", c.Kubeconfig,
 		"--write-token", c.Token,

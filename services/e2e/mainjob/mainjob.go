@@ -53,7 +53,7 @@ const (
 // step is one part of the job.
 type step struct {
 	name string
-	run  func(ctx context.Context, j *job) error
+	run  func(j *job, ctx context.Context) error // a method of job
 }
 
 func steps() []step {
@@ -80,7 +80,7 @@ func Run(ctx context.Context, env Env) error {
 	for _, s := range steps() {
 		began := time.Now()
 		fmt.Fprintf(env.Out, "  %-62s ", s.name)
-		if err := s.run(j.context(ctx), j); err != nil {
+		if err := s.run(j, j.context(ctx)); err != nil {
 			fmt.Fprintln(env.Out, "FAILED")
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

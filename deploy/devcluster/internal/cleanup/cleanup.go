@@ -86,9 +86,7 @@ func shimSockets(state string) error {
 		}
 		errs = append(errs, removeFile(strings.TrimPrefix(strings.TrimSpace(string(raw)), "unix://")))
 	}
-	if len(addresses) > 0 {
-		removeEmpty("/run/containerd/s", "/run/containerd")
-	}
+	removeEmpty("/run/containerd/s", "/run/containerd")
 	return errors.Join(errs...)
 }
 

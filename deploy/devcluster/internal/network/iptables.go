@@ -5,6 +5,7 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -53,13 +54,11 @@ type removal struct {
 	table string
 	// lines are in the form that iptables-restore reads.
 	lines []string
-	// empties tells that no rule is left in the table.
-	empties bool
 }
 
 // ours finds what the cluster left in the output of iptables-save: rules with
-// its marker, which is the CNI network's name as well, and the chains they
-// lead to.
+// its marker, which is the CNI network's name as well, the chains they lead to,
+// and the portmap plugin's chains if no network uses them.
 func ours(saved string) []removal {
 	var out []removal
 	for _, table := range strings.Split(saved, "\n*") {
@@ -92,16 +91,13 @@ func oursOf(table string, lines []string) removal {
 		}
 	}
 	left := slices.DeleteFunc(slices.Clone(rules), isOurs)
-	if len(left) == len(rules) {
-		return removal{table: table}
-	}
 	if !slices.ContainsFunc(left, func(rule string) bool { return portmapChain.MatchString(targetOf(rule)) }) {
 		for _, chain := range portmapShared {
 			doomed[chain] = true
 		}
 		left = slices.DeleteFunc(left, func(rule string) bool { return doomed[chainOf(rule)] || doomed[targetOf(rule)] })
 	}
-	return removal{table: table, lines: edits(lines, rules, left, doomed), empties: len(left) == 0}
+	return removal{table: table, lines: edits(lines, rules, left, doomed)}
 }
 
 // edits deletes rules first, then flushes and deletes chains: a chain can go
@@ -149,11 +145,50 @@ func removeIPTables(ctx context.Context) error {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("iptables-restore of %s: %w\n%s", r.table, err, out)
 		}
-		if r.empties {
-			// A table without rules does nothing; only the nft flavour has one
-			// to delete, and keeps it if a chain has become referenced.
-			_ = nft(ctx, "delete table ip "+r.table+"\n")
+	}
+	return errors.Join(removeEmptyTable(ctx, "ip"), removeEmptyTable(ctx, "ip6"))
+}
+
+// removeEmptyTable deletes iptables' nat table if it does nothing: the portmap
+// plugin makes it by looking into it, for each pod that ends.
+func removeEmptyTable(ctx context.Context, family string) error {
+	listing, err := exec.CommandContext(ctx, "nft", "-j", "list", "table", family, "nat").Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+		return nil // There is none, or iptables is not of the nft flavour.
+	}
+	if err != nil {
+		return fmt.Errorf("nft list table %s nat: %w", family, err)
+	}
+	if idle, err := doesNothing(listing); !idle || err != nil {
+		return err
+	}
+	return nft(ctx, "delete table "+family+" nat\n")
+}
+
+// doesNothing reads nft's JSON listing of a table, and reports whether it has
+// neither rules, nor sets or maps, nor a chain that drops.
+func doesNothing(listing []byte) (bool, error) {
+	var parsed struct {
+		Nftables []map[string]struct {
+			Hook   string `json:"hook"`
+			Policy string `json:"policy"`
+		} `json:"nftables"`
+	}
+	if err := json.Unmarshal(listing, &parsed); err != nil {
+		return false, fmt.Errorf("read nft's listing: %w", err)
+	}
+	for _, object := range parsed.Nftables {
+		for kind, value := range object {
+			switch kind {
+			case "metainfo", "table":
+			case "chain":
+				if value.Hook == "" || value.Policy != "accept" {
+					return false, nil
+				}
+			default:
+				return false, nil
+			}
 		}
 	}
-	return nil
+	return true, nil
 }

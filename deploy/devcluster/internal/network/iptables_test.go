@@ -55,7 +55,16 @@ func TestOurs(t *testing.T) {
 		},
 		"PortmapAlone": {
 			"with the last network the shared chains go",
-			savedNat, []removal{{table: "nat", lines: allOfPortmap, empties: true}},
+			savedNat, []removal{{table: "nat", lines: allOfPortmap}},
+		},
+		"PortmapUnused": {
+			"the plugin leaves its shared chains when the last pod goes",
+			"*nat\n:POSTROUTING ACCEPT [0:0]\n:CNI-HOSTPORT-DNAT - [0:0]\n:CNI-HOSTPORT-MASQ - [0:0]\n" +
+				"-A POSTROUTING -j CNI-HOSTPORT-MASQ\n-A CNI-HOSTPORT-MASQ -j MASQUERADE\nCOMMIT\n",
+			[]removal{{table: "nat", lines: []string{
+				"-D POSTROUTING -j CNI-HOSTPORT-MASQ",
+				"-F CNI-HOSTPORT-DNAT", "-F CNI-HOSTPORT-MASQ", "-X CNI-HOSTPORT-DNAT", "-X CNI-HOSTPORT-MASQ",
+			}}},
 		},
 		"PortmapShared": {
 			"another network keeps its rules and the shared chains",
@@ -73,5 +82,33 @@ func TestOurs(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestDoesNothing(t *testing.T) {
+	t.Parallel()
+	const head = `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "ip", "name": "nat"}}`
+	cases := map[string]struct {
+		reason  string
+		listing string
+		want    bool
+	}{
+		"Empty":      {"a bare table", head + "]}", true},
+		"BaseChains": {"what iptables makes by looking", head + `, {"chain": {"hook": "output", "policy": "accept"}}]}`, true},
+		"Drops":      {"a policy acts", head + `, {"chain": {"hook": "output", "policy": "drop"}}]}`, false},
+		"OwnChain":   {"a chain that someone named is someone's", head + `, {"chain": {"name": "DOCKER"}}]}`, false},
+		"Rule":       {"a rule acts", head + `, {"rule": {"chain": "OUTPUT"}}]}`, false},
+		"Set":        {"a set is someone's", head + `, {"set": {"name": "x"}}]}`, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := doesNothing([]byte(tc.listing)); err != nil || got != tc.want {
+				t.Errorf("doesNothing = %v, %v, want %v: %s", got, err, tc.want, tc.reason)
+			}
+		})
+	}
+	if _, err := doesNothing([]byte("cut")); err == nil {
+		t.Error("no error for a cut listing")
 	}
 }

@@ -58,7 +58,9 @@ func (q *quickstart) up(ctx context.Context) error {
 	})
 	if err == nil {
 		err = q.step("Images of the build steps and the Go builder", func() error {
-			return images.Push(ctx, images.Config{Registry: cluster.Registry, Insecure: true, Out: q.out})
+			pushed, err := images.Push(ctx, images.Config{Registry: cluster.Registry, Insecure: true, Out: q.out})
+			cfg.StepImage = pushed[images.Step]
+			return err
 		})
 	}
 	if err == nil {

@@ -1,0 +1,24 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Fairlead turns source into running, event-driven services on Kubernetes: the server and the command line in one binary.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"fairlead.dev/services/fairlead/cli"
+	"fairlead.dev/services/fairlead/server"
+	"fairlead.dev/services/internal/version"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := cli.New(version.String(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	root.AddCommand(server.Command())
+	os.Exit(cli.Run(ctx, root))
+}
