@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -77,7 +78,7 @@ func (g Group) Create() error {
 	}
 	for _, hierarchy := range hierarchies {
 		for _, dir := range []string{filepath.Join(hierarchy, g.name), filepath.Join(hierarchy, g.name, daemons)} {
-			if err := os.MkdirAll(dir, 0o755); err != nil {
+			if err := os.MkdirAll(dir, 0o750); err != nil {
 				return fmt.Errorf("make the cgroup %s: %w", dir, err)
 			}
 			if err := inheritCPUSet(dir); err != nil {
@@ -106,7 +107,7 @@ func inheritCPUSet(dir string) error {
 		if strings.TrimSpace(string(parent)) == "" {
 			continue
 		}
-		if err := os.WriteFile(own, parent, 0o644); err != nil {
+		if err := os.WriteFile(own, parent, 0o600); err != nil {
 			return fmt.Errorf("set %s: %w", own, err)
 		}
 	}
@@ -135,7 +136,7 @@ func (g Group) Add(pid int) error {
 		return err
 	}
 	file := filepath.Join(hierarchy, g.name, daemons, "cgroup.procs")
-	if err := os.WriteFile(file, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(strconv.Itoa(pid)), 0o600); err != nil {
 		return fmt.Errorf("put process %d into its cgroup: %w", pid, err)
 	}
 	return nil
@@ -222,8 +223,8 @@ func (g Group) Remove(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		for i := len(dirs) - 1; i >= 0; i-- {
-			errs = append(errs, removeDir(ctx, dirs[i]))
+		for _, dir := range slices.Backward(dirs) {
+			errs = append(errs, removeDir(ctx, dir))
 		}
 	}
 	return errors.Join(errs...)

@@ -50,7 +50,7 @@ func names(t *testing.T, dir string) []string {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	out := []string{}
+	out := make([]string, 0, len(entries))
 	for _, entry := range entries {
 		out = append(out, entry.Name())
 	}

@@ -145,8 +145,8 @@ func (c *Cluster) claim(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(ownerFile), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(ownerFile), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(ownerFile, []byte(c.paths.State+"\n"), 0o644)
+	return os.WriteFile(ownerFile, []byte(c.paths.State+"\n"), 0o600)
 }

@@ -32,12 +32,12 @@ func TestManifestsAreStrictlyValid(t *testing.T) {
 	var kinds []string
 	for _, object := range objects {
 		kinds = append(kinds, object.GetKind())
-		make, known := into[object.GetKind()]
+		empty, known := into[object.GetKind()]
 		if !known {
 			t.Errorf("unexpected kind %s", object.GetKind())
 			continue
 		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, make(), true); err != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, empty(), true); err != nil {
 			t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
 		}
 	}

@@ -137,12 +137,12 @@ func (c *Cluster) startGroup(ctx context.Context, components []render.Component,
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for _, component := range components {
-		running, err := c.ensure(component)
+		if c.store.Get(string(component)).Alive() {
+			continue
+		}
+		running, err := c.start(component)
 		if err != nil {
 			return err
-		}
-		if running == nil {
-			continue
 		}
 		go func() {
 			select {
@@ -159,12 +159,8 @@ func (c *Cluster) startGroup(ctx context.Context, components []render.Component,
 	return err
 }
 
-// ensure starts a component unless it runs; then it returns nil.
-func (c *Cluster) ensure(component render.Component) (*process.Running, error) {
+func (c *Cluster) start(component render.Component) (*process.Running, error) {
 	name := string(component)
-	if c.store.Get(name).Alive() {
-		return nil, nil
-	}
 	spec := process.Spec{
 		Name:    name,
 		Path:    c.self,

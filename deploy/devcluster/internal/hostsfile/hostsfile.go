@@ -50,7 +50,7 @@ func Unset(path, marker string) error {
 }
 
 // edit writes in place: in a container /etc/hosts is a bind mount, over which
-// nothing can be renamed.
+// nothing can be renamed. The mode is that of a file that exists.
 func edit(path string, change func(string) string) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -60,7 +60,7 @@ func edit(path string, change func(string) string) error {
 	if changed == string(raw) {
 		return nil
 	}
-	if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		return fmt.Errorf("edit %s (run as root): %w", path, err)
 	}
 	return nil

@@ -48,7 +48,7 @@ func EnsurePause(ctx context.Context, dir, ref string, source []byte) (string, e
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", err
 	}
 	partial := archive + ".partial"
@@ -65,7 +65,7 @@ func compile(ctx context.Context, source []byte) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	for file, content := range map[string][]byte{"main.go": source, "go.mod": []byte("module pause\n\ngo 1.21\n")} {
-		if err := os.WriteFile(filepath.Join(dir, file), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
 			return nil, err
 		}
 	}

@@ -38,7 +38,7 @@ func Run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(args[1], 0o755); err != nil {
+	if err := os.MkdirAll(args[1], 0o750); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -65,11 +65,10 @@ func (f folders) Provision(_ context.Context, options controller.ProvisionOption
 		return nil, controller.ProvisioningFinished, fmt.Errorf("volumeMode %s is not offered: use Filesystem", *mode)
 	}
 	path := filepath.Join(f.dir, options.PVName)
-	if err := os.MkdirAll(path, 0o777); err != nil {
+	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, controller.ProvisioningFinished, err
 	}
-	// MkdirAll is subject to the umask.
-	if err := os.Chmod(path, 0o777); err != nil {
+	if err := os.Chmod(path, 0o777); err != nil { //nolint:gosec // any user of a container may write to its volume
 		return nil, controller.ProvisioningFinished, err
 	}
 	return &corev1.PersistentVolume{

@@ -61,7 +61,7 @@ type removal struct {
 // and the portmap plugin's chains if no network uses them.
 func ours(saved string) []removal {
 	var out []removal
-	for _, table := range strings.Split(saved, "\n*") {
+	for table := range strings.SplitSeq(saved, "\n*") {
 		name, body, found := strings.Cut(strings.TrimPrefix(table, "*"), "\n")
 		if !found || strings.HasPrefix(name, "#") {
 			continue

@@ -81,7 +81,7 @@ func setSysctls() error {
 		if err == nil && (have == s.value || s.atLeast && have > s.value) {
 			continue
 		}
-		if err := os.WriteFile(path, []byte(strconv.Itoa(s.value)), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(strconv.Itoa(s.value)), 0o600); err != nil {
 			return fmt.Errorf("set the sysctl %s to %d: %w", s.key, s.value, err)
 		}
 	}

@@ -86,7 +86,7 @@ func writeKubeconfig(paths topology.Paths, id identity) error {
 	}
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: id.user, Namespace: "default"}
 	config.CurrentContext = name
-	if err := os.MkdirAll(filepath.Dir(id.path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(id.path), 0o750); err != nil {
 		return err
 	}
 	if err := clientcmd.WriteToFile(*config, id.path); err != nil {

@@ -133,14 +133,14 @@ func (s Store) Get(name string) Record {
 
 // Put stores the record of name.
 func (s Store) Put(name string, record Record) error {
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(s.dir, 0o750); err != nil {
 		return err
 	}
 	raw, err := json.Marshal(record)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.path(name), append(raw, '\n'), 0o644)
+	return os.WriteFile(s.path(name), append(raw, '\n'), 0o600)
 }
 
 // Delete forgets name.

@@ -108,11 +108,11 @@ func TestMachineChangesFiles(t *testing.T) {
 func TestCNINetworkIsOurs(t *testing.T) {
 	t.Parallel()
 	var got struct {
-		Name    string
+		Name    string `json:"name"`
 		Plugins []struct {
-			Type, Bridge string
-			IPMasq       bool
-		}
+			Bridge string `json:"bridge"`
+			IPMasq bool   `json:"ipMasq"`
+		} `json:"plugins"`
 	}
 	content := files(t, render.Machine{})[paths.Config("cni", "10-fairlead.conflist")]
 	if err := json.Unmarshal([]byte(content), &got); err != nil {
