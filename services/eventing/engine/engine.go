@@ -47,6 +47,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	opts := []nats.Option{
 		nats.Name("fairlead"),
 		nats.MaxReconnects(-1),
+		nats.ReconnectBufSize(-1), // what cannot be sent now fails now, and does not go out behind its sender's back
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("event engine", "error", err)
 		}),
