@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -53,6 +54,7 @@ func (n namespaces) State(_ context.Context, name string) (kube.NamespaceState, 
 type fixture struct {
 	server *grpc.Server
 	store  *store.Store
+	etcd   *clientv3.Client
 	conn   *grpc.ClientConn
 	build  buildv1.BuildServiceClient
 	role   authv1.ClusterRoleServiceClient
@@ -140,7 +142,7 @@ func startWith(t *testing.T, who everyone) *fixture {
 		}
 	})
 	return &fixture{
-		server: server, store: st, conn: conn, ctx: call,
+		server: server, store: st, etcd: client, conn: conn, ctx: call,
 		build: buildv1.NewBuildServiceClient(conn), role: authv1.NewClusterRoleServiceClient(conn),
 		revs: servingv1.NewRevisionServiceClient(conn), binds: authv1.NewClusterRoleBindingServiceClient(conn),
 	}

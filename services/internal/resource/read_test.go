@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -184,6 +185,28 @@ func TestWatchRefuses(t *testing.T) {
 			fails(t, err, tc.reason, tc.text)
 		})
 	}
+}
+
+func TestWatchAndListOfWhatIsNoLongerKept(t *testing.T) {
+	f := start(t)
+	first := f.created(t, aBuild("shop", "a"))
+	f.created(t, aBuild("shop", "b"))
+	last := f.created(t, aBuild("shop", "c"))
+	newest, err := strconv.ParseInt(last.GetMetadata().GetResourceVersion(), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.etcd.Compact(f.ctx, newest); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := f.build.Watch(f.ctx, &metav1.WatchRequest{Namespace: "shop", ResourceVersion: first.GetMetadata().GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.Recv()
+	fails(t, err, apierror.ReasonExpired, "no longer kept")
+	_, err = f.build.List(f.ctx, &metav1.ListRequest{ResourceVersion: first.GetMetadata().GetResourceVersion(), ResourceVersionMatch: "Exact"})
+	fails(t, err, apierror.ReasonExpired, "no longer kept")
 }
 
 // The descriptions made here serve the generated gateway and reflection as generated ones do.

@@ -304,6 +304,33 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 	}
 }
 
+func TestMetricsCountWhatCallersSee(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := start(t, func(c *Config) { c.Metrics = registry })
+	f.builds.get = func(context.Context) (*buildv1.Build, error) { panic("boom") }
+	_, _ = buildv1.NewBuildServiceClient(f.conn).Get(as("alice"), &metav1.GetRequest{Namespace: "a", Name: "b"})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := 0.0
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if family.GetName() == "grpc_server_handled_total" && label.GetName() == "grpc_code" && label.GetValue() == codes.Internal.String() {
+					counted += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	if counted != 1 {
+		t.Errorf("%v panics are counted as internal errors", counted)
+	}
+	if _, err := NewServer(Config{Authn: users{}, Authz: f.authz, Metrics: registry}); err != nil {
+		t.Errorf("a second server with the registry: %v", err)
+	}
+}
+
 func TestLogHoldsNoSecrets(t *testing.T) {
 	f := start(t, nil)
 	f.builds.get = func(context.Context) (*buildv1.Build, error) { return &buildv1.Build{}, nil }
