@@ -59,7 +59,9 @@ func TestKubectl(t *testing.T) {
 		{args: []string{"version"}, wants: []string{"Server Version"}},
 		{args: []string{"api-resources"}, wants: []string{`services\s+kservice,ksvc\s+serving.knative.dev/v1\s+true\s+Service`, `pods\s+po\s+v1`, `builds`}},
 		{args: n("apply", "--filename", "-"), stdin: service("one"), wants: []string{"service.serving.knative.dev/web created"}},
-		{args: n("apply", "--filename", "-"), stdin: service("one"), wants: []string{"service.serving.knative.dev/web unchanged"}},
+		// The container's name is defaulted, so that kubectl's patch is not empty; the spec must stay what it was all the same.
+		{args: n("apply", "--filename", "-"), stdin: service("one"), wants: []string{"service.serving.knative.dev/web (configured|unchanged)"}},
+		{args: n("get", "ksvc", "web", "--output", "jsonpath={.metadata.generation}"), wants: []string{"^1$"}},
 		{args: n("wait", "ksvc/web", "--for", "condition=Ready", "--timeout", "120s"), wants: []string{"condition met"}},
 		{args: n("get", "ksvc"), wants: []string{`NAME\s+URL\s+LATESTCREATED\s+LATESTREADY\s+READY`, `web\s+http://web\.` + ns + `\.localhost`, `web-00001\s+web-00001\s+True`}},
 		{args: n("get", "knative"), wants: []string{"revision.serving.knative.dev/web-00001", "route.serving.knative.dev/web"}},

@@ -199,8 +199,11 @@ func (p *passThrough) getJSON(ctx context.Context, path, accept string, v any) (
 	if err != nil {
 		return false, nil, err
 	}
-	if code != http.StatusOK {
+	if code == http.StatusNotFound || code == http.StatusNotAcceptable {
 		return false, nil, nil
+	}
+	if code != http.StatusOK { // half an answer would be taken for a whole one, and remembered
+		return false, nil, fromKubernetes(code, data)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return false, nil, apierror.Internal(fmt.Errorf("gateway: %s of the cluster: %w", path, err))

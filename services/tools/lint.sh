@@ -9,6 +9,7 @@ root=$PWD
 bin=$root/.fairlead/bin
 mkdir -p "$bin"
 
+GOWORK=off go build -C services/tools -o "$bin/" github.com/bufbuild/buf/cmd/buf
 "$bin/buf" lint
 test -z "$(gofmt -l services deploy | tee /dev/stderr)" || { echo "run 'gofmt -w' on the files above" >&2; exit 1; }
 

@@ -7,9 +7,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-before=$(git status --porcelain -- gen proto services/internal/openapi)
+# state is what is in the work tree, tracked by git or not.
+state() { git ls-files --cached --others --exclude-standard -z -- gen proto services/internal/openapi | xargs -0 sha256sum 2>&1; }
+before=$(state)
 services/tools/generate.sh
-after=$(git status --porcelain -- gen proto services/internal/openapi)
+after=$(state)
 if [ "$before" != "$after" ]; then
 	echo "generated code is out of date; run 'make gen' and commit what it changes:" >&2
 	git --no-pager diff --stat -- gen proto services/internal/openapi >&2

@@ -11,7 +11,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,7 +32,9 @@ import (
 )
 
 type registryUnderTest struct {
-	host     string
+	host string
+
+	mu       sync.Mutex
 	password string
 	status   int
 	asked    []string
@@ -41,14 +45,17 @@ func start(t *testing.T) *registryUnderTest {
 	r := &registryUnderTest{}
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
 		r.asked = append(r.asked, req.URL.Path)
-		if _, password, _ := req.BasicAuth(); r.password != "" && password != r.password {
+		wanted, broken := r.password, r.status
+		r.mu.Unlock()
+		if _, password, _ := req.BasicAuth(); wanted != "" && password != wanted {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if r.status != 0 && req.URL.Path != "/v2/" {
-			w.WriteHeader(r.status)
+		if broken != 0 && req.URL.Path != "/v2/" {
+			w.WriteHeader(broken)
 			return
 		}
 		inner.ServeHTTP(w, req)
@@ -56,6 +63,19 @@ func start(t *testing.T) *registryUnderTest {
 	t.Cleanup(server.Close)
 	r.host = strings.TrimPrefix(server.URL, "http://")
 	return r
+}
+
+// set makes the registry want a password, and answer with a status.
+func (r *registryUnderTest) set(password string, status int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.password, r.status, r.asked = password, status, nil
+}
+
+func (r *registryUnderTest) paths() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
 }
 
 func image(t *testing.T, arch string, c v1.Config) v1.Image {
@@ -119,13 +139,13 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
-	r.asked = nil
+	r.set("", 0)
 	if _, err := resolver.Resolve(context.Background(), r.host+"/one:v1", authn.DefaultKeychain); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range r.asked {
+	for _, path := range r.paths() {
 		if strings.Contains(path, "/blobs/") {
-			t.Errorf("an image that is known was read again: %v", r.asked)
+			t.Errorf("an image that is known was read again: %v", r.paths())
 		}
 	}
 	moved := r.push(t, "one:v1", image(t, "amd64", v1.Config{Entrypoint: []string{"/new"}}))
@@ -154,8 +174,8 @@ func TestResolveFails(t *testing.T) {
 		{reason: "for another system", image: r.host + "/windows:v1", says: "made for no version of Linux"},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			r.password, r.status = c.password, c.status
-			defer func() { r.password, r.status = "", 0 }()
+			r.set(c.password, c.status)
+			defer r.set("", 0)
 			_, err := resolver.Resolve(context.Background(), c.image, authn.NewMultiKeychain())
 			var e *entrypoint.Error
 			if !errors.As(err, &e) {
@@ -171,7 +191,7 @@ func TestResolveFails(t *testing.T) {
 func TestPullSecrets(t *testing.T) {
 	r := start(t)
 	r.push(t, "team/one:v1", image(t, "amd64", v1.Config{}))
-	r.password = "right"
+	r.set("right", 0)
 	auth := func(password string) string { return base64.StdEncoding.EncodeToString([]byte("ann:" + password)) }
 	secret := func(name, host, password string) corev1.Secret {
 		return corev1.Secret{

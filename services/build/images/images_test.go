@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -25,13 +26,13 @@ import (
 	"fairlead.dev/services/build/images"
 )
 
-func newRegistry(t *testing.T) (host string, uploads *int) {
+func newRegistry(t *testing.T) (host string, uploads *atomic.Int32) {
 	t.Helper()
-	uploads = new(int)
+	uploads = new(atomic.Int32)
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut || r.Method == http.MethodPatch {
-			*uploads++
+			uploads.Add(1)
 		}
 		handler.ServeHTTP(w, r)
 	}))
@@ -62,15 +63,15 @@ func TestStepImage(t *testing.T) {
 	if tagged := pull(t, host+"/fairlead/step:v1.2.3"); digest(t, tagged) != digest(t, pull(t, first[images.Step])) {
 		t.Errorf("the tag is not %s", first[images.Step])
 	}
-	*uploads = 0
+	uploads.Store(0)
 	var out bytes.Buffer
 	cfg.Out = &out
 	second, err := images.Push(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second[images.Step] != first[images.Step] || *uploads > 0 {
-		t.Errorf("pushed %s after %s with %d uploads, want the same and none", second[images.Step], first[images.Step], *uploads)
+	if second[images.Step] != first[images.Step] || uploads.Load() > 0 {
+		t.Errorf("pushed %s after %s with %d uploads, want the same and none", second[images.Step], first[images.Step], uploads.Load())
 	}
 	if !strings.Contains(out.String(), "is there") {
 		t.Errorf("progress %q", out.String())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -129,6 +130,11 @@ func (c Config) Validate() error {
 			fault(flag, "is %q; write host:port", address)
 		}
 	}
+	for flag, address := range map[string]string{"router-pod-listen": c.RouterPodListen, "broker-pod-listen": c.BrokerPodListen} {
+		if ap, err := netip.ParseAddrPort(address); address != "" && (err != nil || ap.Addr().IsUnspecified()) {
+			fault(flag, "is %q; write the IP address by which pods reach this machine, and a port, such as 10.244.0.1:8000", address)
+		}
+	}
 	for flag, address := range map[string]string{"http-listen": c.HTTPListen, "metrics-listen": c.MetricsListen} {
 		if address != "" && !loopback(address) {
 			fault(flag, "is %q; without TLS only loopback is allowed, such as 127.0.0.1:8080", address)
@@ -149,6 +155,15 @@ func (c Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// reachable is an address at which a listener can be reached from this machine: loopback where it listens everywhere.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return address
 }
 
 // loopback tells whether an address can be reached from this machine only.

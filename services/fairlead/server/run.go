@@ -12,9 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -22,6 +25,7 @@ import (
 	"fairlead.dev/services/auth"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/namespaces"
+	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/store/gc"
 )
 
@@ -81,6 +85,7 @@ func (s *server) run(ctx context.Context) error {
 	case <-state.ctx.Done():
 	}
 	var errs []error
+	s.started.health.Shutdown() // says that we serve no more
 	for _, t := range []*tier{front, work, state} {
 		t.end()
 		errs = append(errs, t.group.Wait())
@@ -117,7 +122,8 @@ func (s *server) serveMetrics(ctx context.Context) error {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Registry: s.metrics}))
+	all := prometheus.Gatherers{s.metrics, reconcile.Metrics()}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{Registry: s.metrics}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
@@ -131,7 +137,7 @@ func (s *server) serveMetrics(ctx context.Context) error {
 func (s *server) firstStart(ctx context.Context) error {
 	sctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	url := "https://" + s.listeners.https.Addr().String()
+	url := "https://" + reachable(s.listeners.https.Addr().String())
 	s.auth.SetKubeconfigTarget(url, s.tls.ca)
 	token, made, err := s.auth.EnsureAdminToken(sctx, s.cfg.tokenFile())
 	if err != nil {
@@ -173,12 +179,22 @@ func writeKubeconfig(file, url string, ca []byte, token string) error {
 	return nil
 }
 
-// progress tells whether the start is over.
-type progress struct{ over chan struct{} }
+// progress tells whether the start is over, over HTTP and to gRPC's health checks.
+type progress struct {
+	over   chan struct{}
+	health *health.Server
+}
 
-func newProgress() *progress { return &progress{over: make(chan struct{})} }
+func newProgress() *progress {
+	p := &progress{over: make(chan struct{}), health: health.NewServer()}
+	p.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	return p
+}
 
-func (p *progress) done() { close(p.over) }
+func (p *progress) done() {
+	p.health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
+	close(p.over)
+}
 
 // err is why the server is not ready yet, or nil.
 func (p *progress) err() error {

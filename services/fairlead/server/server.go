@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/rest"
@@ -49,7 +48,6 @@ func Run(ctx context.Context, c Config) (err error) {
 	slog.SetDefault(log)
 	log.InfoContext(ctx, "starting", "version", version.String(), "installation", c.Installation)
 	s := &server{cfg: c, log: log, metrics: prometheus.NewRegistry(), started: newProgress()}
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, part := range []struct {
 		name string
@@ -113,9 +111,9 @@ func (s *server) close() error {
 
 func (s *server) openEtcd(ctx context.Context) error {
 	if len(s.cfg.EtcdEndpoints) > 0 {
-		client, err := clientv3.New(clientv3.Config{Endpoints: s.cfg.EtcdEndpoints, DialTimeout: 10 * time.Second, Context: context.WithoutCancel(ctx)})
+		client, err := etcd.Connect(etcd.ClientConfig{Endpoints: s.cfg.EtcdEndpoints, Log: s.log})
 		if err != nil {
-			return fmt.Errorf("client of %v: %w", s.cfg.EtcdEndpoints, err)
+			return err //nolint:wrapcheck // says it all
 		}
 		s.onClose(client.Close)
 		s.etcd = client
@@ -179,7 +177,8 @@ func (s *server) assemble(context.Context) error {
 		return err //nolint:wrapcheck // says it all
 	}
 	s.grpc, err = rpc.NewServer(rpc.Config{
-		Log: s.log, Metrics: s.metrics, Authn: s.auth.Authenticator(), Authz: s.auth.Authorizer(), TLS: s.tls.forGRPC(s.cfg.GRPCListen),
+		Log: s.log, Metrics: s.metrics, Authn: s.auth.Authenticator(), Authz: s.auth.Authorizer(),
+		Health: s.started.health, TLS: s.tls.forGRPC(s.cfg.GRPCListen),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
@@ -192,6 +191,7 @@ func (s *server) assemble(context.Context) error {
 		}
 	}
 	s.memory = rpc.NewInMemory(s.grpc)
+	s.onClose(s.memory.Close)
 	return s.assembleDataPlane()
 }
 

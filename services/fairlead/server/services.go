@@ -54,7 +54,7 @@ func portOf(address string) int {
 
 func (s *server) eventingConfig() eventing.Config {
 	c := eventing.DefaultConfig()
-	c.IngressURL = "http://" + s.cfg.BrokerListen
+	c.IngressURL = "http://" + reachable(s.cfg.BrokerListen)
 	if s.cfg.BrokerPodListen != "" {
 		c.ClusterIngressURL = "http://" + s.cfg.BrokerPodListen
 	}

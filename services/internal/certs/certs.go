@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package certs makes the certificates of a first start: an authority of the installation's own, and a server's
-// certificate under it, kept in files and made anew before they end.
+// certificate under it, kept in files and, when the server starts, made anew where they are about to end.
 package certs
 
 import (

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	ctrl "sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -122,6 +124,10 @@ func FromChannel(keys <-chan store.Key) Source {
 		return nil
 	}
 }
+
+// Metrics are the metrics of all controllers of the process, and of the process itself: controller-runtime has one
+// registry for them.
+func Metrics() prometheus.Gatherer { return metrics.Registry }
 
 // Options configures a Controller.
 type Options struct {

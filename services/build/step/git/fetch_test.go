@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fairlead.dev/services/build/step/contract"
@@ -258,10 +259,10 @@ func TestFailures(t *testing.T) {
 }
 
 func TestTriesAgain(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	r := serve(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-			if asked++; asked == 1 {
+			if asked.Add(1) == 1 {
 				http.Error(w, "starting", http.StatusServiceUnavailable)
 				return
 			}
