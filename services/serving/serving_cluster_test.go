@@ -183,7 +183,7 @@ func TestTrafficOverRevisions(t *testing.T) {
 		s.Spec.Template.Spec.PodSpec.Containers[0].Env[0].Value = "two"
 		s.Spec.Traffic = []*servingv1.TrafficTarget{
 			{RevisionName: "hello-00001", Percent: proto.Int64(80)},
-			{LatestRevision: proto.Bool(true), Percent: proto.Int64(20), Tag: "next"},
+			{LatestRevision: new(true), Percent: proto.Int64(20), Tag: "next"},
 		}
 	})
 	if got := s.GetStatus().GetLatestReadyRevisionName(); got != "hello-00002" {

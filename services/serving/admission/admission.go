@@ -133,17 +133,17 @@ func (r Rules) template(f *faults, owner *metav1.ObjectMeta, template, old *serv
 		path := "spec.template.metadata.name"
 		prefix := owner.GetName() + "-"
 		for _, problem := range validation.NameIsDNS1035Label(name, false) {
-			f.invalid(path, "%q: %s", name, problem)
+			f.invalidf(path, "%q: %s", name, problem)
 		}
 		if owner.GetName() != "" && (len(name) <= len(prefix) || name[:len(prefix)] != prefix) {
-			f.invalid(path, "%q must begin with %q", name, prefix)
+			f.invalidf(path, "%q must begin with %q", name, prefix)
 		}
 		if update && old.GetMetadata().GetName() == name && !proto.Equal(template, old) {
-			f.invalid(path, "the template has changed, but not the name %q of its revision: a revision cannot change; give a new name, or none", name)
+			f.invalidf(path, "the template has changed, but not the name %q of its revision: a revision cannot change; give a new name, or none", name)
 		}
 	}
 	if ns := m.GetNamespace(); ns != "" && ns != owner.GetNamespace() {
-		f.invalid("spec.template.metadata.namespace", "revisions are in the namespace %q of their owner", owner.GetNamespace())
+		f.invalidf("spec.template.metadata.namespace", "revisions are in the namespace %q of their owner", owner.GetNamespace())
 	}
 	r.annotations(f, "spec.template.metadata.annotations", m.GetAnnotations(), template.GetSpec())
 	r.revisionSpec(f, "spec.template.spec", template.GetSpec())

@@ -91,9 +91,10 @@ spec:
 func TestDefaultSeveralContainers(t *testing.T) {
 	got := read(t, &servingv1.Revision{}, "apiVersion: serving.knative.dev/v1\nkind: Revision\nspec: {containers: [{image: a, ports: [{containerPort: 1}]}, {image: b}, {name: c, image: c}]}")
 	rules().defaultRevision(context.Background(), got, nil)
-	var names []string
-	for _, c := range got.GetSpec().GetPodSpec().GetContainers() {
-		names = append(names, c.GetName())
+	containers := got.GetSpec().GetPodSpec().GetContainers()
+	names := make([]string, len(containers))
+	for i, c := range containers {
+		names[i] = c.GetName()
 	}
 	if diff := cmp.Diff([]string{"user-container-0", "user-container-1", "c"}, names); diff != "" {
 		t.Error(diff)
@@ -140,10 +141,10 @@ func TestValidateService(t *testing.T) {
 		{
 			"targets", func(s *servingv1.Service) {
 				s.Spec.Traffic = []*servingv1.TrafficTarget{
-					{RevisionName: "hello-1", LatestRevision: proto.Bool(true), Percent: proto.Int64(50), Tag: "a"},
-					{LatestRevision: proto.Bool(false), Percent: proto.Int64(50), Tag: "a"},
+					{RevisionName: "hello-1", LatestRevision: new(true), Percent: proto.Int64(50), Tag: "a"},
+					{LatestRevision: new(false), Percent: proto.Int64(50), Tag: "a"},
 					{ConfigurationName: "hello", Tag: "B"},
-					{LatestRevision: proto.Bool(true), Url: "http://x", Tag: strings.Repeat("t", 60)},
+					{LatestRevision: new(true), Url: "http://x", Tag: strings.Repeat("t", 60)},
 				}
 			},
 			[]string{

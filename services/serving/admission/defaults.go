@@ -76,7 +76,7 @@ func sign(ctx context.Context, m, old *metav1.ObjectMeta, update, changed bool) 
 func defaultTraffic(traffic []*servingv1.TrafficTarget) {
 	for _, t := range traffic {
 		if t.LatestRevision == nil {
-			t.LatestRevision = proto.Bool(t.GetRevisionName() == "")
+			t.LatestRevision = new(t.GetRevisionName() == "")
 		}
 	}
 }
@@ -95,14 +95,14 @@ func (r Rules) defaultRevisionSpec(spec *servingv1.RevisionSpec) {
 		spec.ContainerConcurrency = proto.Int64(0)
 	}
 	if spec.GetTimeoutSeconds() == 0 {
-		spec.TimeoutSeconds = proto.Int64(r.DefaultTimeoutSeconds)
+		spec.TimeoutSeconds = new(r.DefaultTimeoutSeconds)
 	}
 	pod := spec.GetPodSpec()
 	if pod == nil {
 		return
 	}
 	if pod.EnableServiceLinks == nil {
-		pod.EnableServiceLinks = proto.Bool(false)
+		pod.EnableServiceLinks = new(false)
 	}
 	nameContainers(pod.GetContainers(), names.DefaultContainer)
 	nameContainers(pod.GetInitContainers(), "init-container")

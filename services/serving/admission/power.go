@@ -16,7 +16,7 @@ func (f *podFaults) nodePower(at string, pod *corepb.PodSpec) {
 	}
 	refuse := func(power bool, field string) {
 		if power {
-			f.forbidden(at+"."+field, "it gives power over the node, which this server does not allow; its operator can, with allowNodePower")
+			f.forbiddenf(at+"."+field, "it gives power over the node, which this server does not allow; its operator can, with allowNodePower")
 		}
 	}
 	refuse(pod.GetHostNetwork(), "hostNetwork")

@@ -23,13 +23,13 @@ const maxPort = 65535
 func (r Rules) revisionSpec(f *faults, at string, spec *servingv1.RevisionSpec) {
 	pod := spec.GetPodSpec()
 	if len(pod.GetContainers()) == 0 {
-		f.required(at+".containers", "a revision needs a container")
+		f.requiredf(at+".containers", "a revision needs a container")
 	}
 	if spec.GetResponseStartTimeoutSeconds() > spec.GetTimeoutSeconds() {
-		f.invalid(at+".responseStartTimeoutSeconds", "%d is more than timeoutSeconds (%d)", spec.GetResponseStartTimeoutSeconds(), spec.GetTimeoutSeconds())
+		f.invalidf(at+".responseStartTimeoutSeconds", "%d is more than timeoutSeconds (%d)", spec.GetResponseStartTimeoutSeconds(), spec.GetTimeoutSeconds())
 	}
 	if spec.GetIdleTimeoutSeconds() > spec.GetTimeoutSeconds() {
-		f.invalid(at+".idleTimeoutSeconds", "%d is more than timeoutSeconds (%d)", spec.GetIdleTimeoutSeconds(), spec.GetTimeoutSeconds())
+		f.invalidf(at+".idleTimeoutSeconds", "%d is more than timeoutSeconds (%d)", spec.GetIdleTimeoutSeconds(), spec.GetTimeoutSeconds())
 	}
 	if pod == nil {
 		return
@@ -51,16 +51,16 @@ type podFaults struct {
 
 func (f *podFaults) podFields(at string, pod *corepb.PodSpec) {
 	if p := pod.GetRestartPolicy(); p != "" && p != "Always" {
-		f.unsupported(at+".restartPolicy", "%q: pods of a revision run always; leave it out", p)
+		f.unsupportedf(at+".restartPolicy", "%q: pods of a revision run always; leave it out", p)
 	}
 	if pod.TerminationGracePeriodSeconds != nil {
-		f.forbidden(at+".terminationGracePeriodSeconds", "it follows from timeoutSeconds; leave it out")
+		f.forbiddenf(at+".terminationGracePeriodSeconds", "it follows from timeoutSeconds; leave it out")
 	}
 	if pod.ActiveDeadlineSeconds != nil {
-		f.forbidden(at+".activeDeadlineSeconds", "pods of a revision have no end; leave it out")
+		f.forbiddenf(at+".activeDeadlineSeconds", "pods of a revision have no end; leave it out")
 	}
 	if len(pod.GetEphemeralContainers()) > 0 {
-		f.forbidden(at+".ephemeralContainers", "they can be added to running pods only")
+		f.forbiddenf(at+".ephemeralContainers", "they can be added to running pods only")
 	}
 }
 
@@ -73,10 +73,10 @@ func (f *podFaults) podVolumes(at string, volumes []*corepb.Volume) {
 	for i, v := range volumes {
 		field := fmt.Sprintf("%s[%d]", at, i)
 		for _, problem := range validation.IsDNS1123Label(v.GetName()) {
-			f.invalid(field+".name", "%q: %s", v.GetName(), problem)
+			f.invalidf(field+".name", "%q: %s", v.GetName(), problem)
 		}
 		if f.volumes[v.GetName()] {
-			f.duplicate(field+".name", "%q is the name of another volume too", v.GetName())
+			f.duplicatef(field+".name", "%q is the name of another volume too", v.GetName())
 		}
 		f.volumes[v.GetName()] = true
 		sources := 0
@@ -87,12 +87,12 @@ func (f *podFaults) podVolumes(at string, volumes []*corepb.Volume) {
 			sources++
 			name := d.JSONName()
 			if !slices.Contains(allowedVolumes(), name) && name != "hostPath" { // hostPath is power over a node
-				f.unsupported(field+"."+name, "volumes of a revision are one of %s", strings.Join(allowedVolumes(), ", "))
+				f.unsupportedf(field+"."+name, "volumes of a revision are one of %s", strings.Join(allowedVolumes(), ", "))
 			}
 			return true
 		})
 		if sources != 1 {
-			f.required(field, "a volume has one source, one of %s", strings.Join(allowedVolumes(), ", "))
+			f.requiredf(field, "a volume has one source, one of %s", strings.Join(allowedVolumes(), ", "))
 		}
 	}
 }
@@ -110,56 +110,56 @@ func (f *podFaults) podContainers(at string, pod *corepb.PodSpec) {
 	}
 	switch n := len(pod.GetContainers()); {
 	case n > 1 && len(serving) == 0:
-		f.required(at+".containers", "one of several containers has to have ports: the one that gets the requests")
+		f.requiredf(at+".containers", "one of several containers has to have ports: the one that gets the requests")
 	case len(serving) > 1:
-		f.invalid(at+".containers", "only one container gets the requests, but %s have ports", strings.Join(serving, " and "))
+		f.invalidf(at+".containers", "only one container gets the requests, but %s have ports", strings.Join(serving, " and "))
 	}
 	for i, c := range pod.GetInitContainers() {
 		field := fmt.Sprintf("%s.initContainers[%d]", at, i)
 		f.container(field, c, seen)
 		if len(c.GetPorts()) > 0 {
-			f.forbidden(field+".ports", "init containers get no requests")
+			f.forbiddenf(field+".ports", "init containers get no requests")
 		}
 	}
 }
 
 func (f *podFaults) container(at string, c *corepb.Container, seen map[string]bool) {
 	for _, problem := range validation.IsDNS1123Label(c.GetName()) {
-		f.invalid(at+".name", "%q: %s", c.GetName(), problem)
+		f.invalidf(at+".name", "%q: %s", c.GetName(), problem)
 	}
 	if seen[c.GetName()] {
-		f.duplicate(at+".name", "%q is the name of another container too", c.GetName())
+		f.duplicatef(at+".name", "%q is the name of another container too", c.GetName())
 	}
 	seen[c.GetName()] = true
 	switch image := c.GetImage(); {
 	case image == "":
-		f.required(at+".image", "name the image to run")
+		f.requiredf(at+".image", "name the image to run")
 	case strings.TrimSpace(image) != image || strings.ContainsAny(image, " \t\n"):
-		f.invalid(at+".image", "%q: an image has no spaces in its name", image)
+		f.invalidf(at+".image", "%q: an image has no spaces in its name", image)
 	}
 	if p := c.GetImagePullPolicy(); p != "" && !slices.Contains([]string{"Always", "IfNotPresent", "Never"}, p) {
-		f.unsupported(at+".imagePullPolicy", "%q: use Always, IfNotPresent or Never", p)
+		f.unsupportedf(at+".imagePullPolicy", "%q: use Always, IfNotPresent or Never", p)
 	}
 	for i, e := range c.GetEnv() {
 		field := fmt.Sprintf("%s.env[%d].name", at, i)
 		if slices.Contains([]string{names.EnvPort, names.EnvService, names.EnvConfiguration, names.EnvRevision}, e.GetName()) {
-			f.forbidden(field, "%s is set by the server", e.GetName())
+			f.forbiddenf(field, "%s is set by the server", e.GetName())
 		}
 		for _, problem := range validation.IsEnvVarName(e.GetName()) {
-			f.invalid(field, "%q: %s", e.GetName(), problem)
+			f.invalidf(field, "%q: %s", e.GetName(), problem)
 		}
 	}
 	mounted := map[string]bool{}
 	for i, m := range c.GetVolumeMounts() {
 		field := fmt.Sprintf("%s.volumeMounts[%d]", at, i)
 		if !f.volumes[m.GetName()] {
-			f.invalid(field+".name", "no volume has the name %q", m.GetName())
+			f.invalidf(field+".name", "no volume has the name %q", m.GetName())
 		}
 		if !path.IsAbs(m.GetMountPath()) {
-			f.invalid(field+".mountPath", "%q is not an absolute path", m.GetMountPath())
+			f.invalidf(field+".mountPath", "%q is not an absolute path", m.GetMountPath())
 		}
 		if mounted[path.Clean(m.GetMountPath())] {
-			f.duplicate(field+".mountPath", "%q is mounted already", m.GetMountPath())
+			f.duplicatef(field+".mountPath", "%q is mounted already", m.GetMountPath())
 		}
 		mounted[path.Clean(m.GetMountPath())] = true
 	}
@@ -176,24 +176,24 @@ func (f *podFaults) probe(at string, p *corepb.Probe) {
 		}
 	}
 	if handlers > 1 {
-		f.invalid(at, "a probe is one of exec, httpGet, tcpSocket and grpc, not several")
+		f.invalidf(at, "a probe is one of exec, httpGet, tcpSocket and grpc, not several")
 	}
 }
 
 func (f *podFaults) containerPorts(at string, ports []*corepb.ContainerPort) {
 	if len(ports) > 1 {
-		f.invalid(at, "a revision gets its requests at one port; %d are given", len(ports))
+		f.invalidf(at, "a revision gets its requests at one port; %d are given", len(ports))
 	}
 	for i, p := range ports {
 		field := fmt.Sprintf("%s[%d]", at, i)
 		if n := p.GetContainerPort(); n < 0 || n > maxPort {
-			f.invalid(field+".containerPort", "%d is not between 1 and %d", n, maxPort)
+			f.invalidf(field+".containerPort", "%d is not between 1 and %d", n, maxPort)
 		}
 		if n := p.GetName(); n != "" && n != names.PortHTTP1 && n != names.PortH2C {
-			f.unsupported(field+".name", "%q: use %q, or %q for HTTP/2 in the clear (gRPC)", n, names.PortHTTP1, names.PortH2C)
+			f.unsupportedf(field+".name", "%q: use %q, or %q for HTTP/2 in the clear (gRPC)", n, names.PortHTTP1, names.PortH2C)
 		}
 		if n := p.GetProtocol(); n != "" && n != "TCP" {
-			f.unsupported(field+".protocol", "%q: requests come over TCP; leave it out", n)
+			f.unsupportedf(field+".protocol", "%q: requests come over TCP; leave it out", n)
 		}
 	}
 }

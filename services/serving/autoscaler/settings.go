@@ -88,7 +88,7 @@ func (r *reader) get(name string) (key, value string, ok bool) {
 	return prefix + name, "", false
 }
 
-func (r *reader) fault(key, format string, args ...any) {
+func (r *reader) faultf(key, format string, args ...any) {
 	r.faults = append(r.faults, Fault{Annotation: key, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -99,7 +99,7 @@ func (r *reader) count(name string, least, otherwise int32) int32 {
 	}
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil || int32(n) < least {
-		r.fault(key, "%q is not a whole number of at least %d", value, least)
+		r.faultf(key, "%q is not a whole number of at least %d", value, least)
 		return otherwise
 	}
 	return int32(n)
@@ -113,9 +113,9 @@ func (r *reader) number(name string, least, most, otherwise float64) float64 {
 	n, err := strconv.ParseFloat(value, 64)
 	if err != nil || math.IsNaN(n) || n < least || n > most {
 		if math.IsInf(most, 1) {
-			r.fault(key, "%q is not a number of at least %v", value, least)
+			r.faultf(key, "%q is not a number of at least %v", value, least)
 		} else {
-			r.fault(key, "%q is not a number between %v and %v", value, least, most)
+			r.faultf(key, "%q is not a number between %v and %v", value, least, most)
 		}
 		return otherwise
 	}
@@ -130,10 +130,10 @@ func (r *reader) duration(name string, least, most, otherwise time.Duration) tim
 	d, err := time.ParseDuration(value)
 	switch {
 	case err != nil || d < least || d > most:
-		r.fault(key, "%q is not a duration between %s and %s, such as \"30s\"", value, least, most)
+		r.faultf(key, "%q is not a duration between %s and %s, such as \"30s\"", value, least, most)
 		return otherwise
 	case d%time.Second != 0:
-		r.fault(key, "%q is not a whole number of seconds", value)
+		r.faultf(key, "%q is not a whole number of seconds", value)
 		return otherwise
 	}
 	return d
@@ -174,7 +174,7 @@ func (r *reader) unknown() {
 	}
 	slices.Sort(odd)
 	for _, key := range odd {
-		r.fault(key, "no such annotation of the autoscaler")
+		r.faultf(key, "no such annotation of the autoscaler")
 	}
 }
 
@@ -183,12 +183,12 @@ func (r *reader) class() {
 	switch {
 	case !ok, value == "kpa.autoscaling.knative.dev":
 	case value == "hpa.autoscaling.knative.dev":
-		r.fault(key, "the class %q is not supported yet; leave it out to scale by concurrency or rps", value)
+		r.faultf(key, "the class %q is not supported yet; leave it out to scale by concurrency or rps", value)
 	default:
-		r.fault(key, "the class %q is not known; leave it out or use \"kpa.autoscaling.knative.dev\"", value)
+		r.faultf(key, "the class %q is not known; leave it out or use \"kpa.autoscaling.knative.dev\"", value)
 	}
 	if key, value, ok := r.get("metric-aggregation-algorithm"); ok && value != "linear" {
-		r.fault(key, "%q is not supported yet; leave it out or use \"linear\"", value)
+		r.faultf(key, "%q is not supported yet; leave it out or use \"linear\"", value)
 	}
 }
 
@@ -200,9 +200,9 @@ func (r *reader) metric() string {
 	case value == MetricRPS:
 		return MetricRPS
 	case value == "cpu", value == "memory":
-		r.fault(key, "the metric %q needs the class \"hpa.autoscaling.knative.dev\", which is not supported yet; use \"concurrency\" or \"rps\"", value)
+		r.faultf(key, "the metric %q needs the class \"hpa.autoscaling.knative.dev\", which is not supported yet; use \"concurrency\" or \"rps\"", value)
 	default:
-		r.fault(key, "%q is no metric; use \"concurrency\" or \"rps\"", value)
+		r.faultf(key, "%q is no metric; use \"concurrency\" or \"rps\"", value)
 	}
 	return MetricConcurrency
 }
@@ -227,13 +227,13 @@ func (r *reader) target(s *Settings, containerConcurrency int64, defaults Config
 func (r *reader) bounds(s *Settings, defaults Config) {
 	if s.Max > 0 && s.Min > s.Max {
 		key, _, _ := r.get("min-scale")
-		r.fault(key, "min-scale (%d) is above max-scale (%d)", s.Min, s.Max)
+		r.faultf(key, "min-scale (%d) is above max-scale (%d)", s.Min, s.Max)
 		s.Min = s.Max
 	}
 	if limit := defaults.MaxScaleLimit; limit > 0 {
 		key, _, _ := r.get("max-scale")
 		if s.Max > limit {
-			r.fault(key, "max-scale (%d) is above this server's limit of %d", s.Max, limit)
+			r.faultf(key, "max-scale (%d) is above this server's limit of %d", s.Max, limit)
 		}
 		if s.Max == 0 || s.Max > limit {
 			s.Max = limit

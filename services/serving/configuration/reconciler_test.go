@@ -21,12 +21,11 @@ import (
 
 type rig struct {
 	*testing.T
+	*Reconciler
 
 	store *store.Store
 	kinds admission.Kinds
-	*Reconciler
-
-	key store.Key
+	key   store.Key
 }
 
 func start(t *testing.T) *rig {

@@ -8,8 +8,6 @@ import (
 	"maps"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/serving/names"
@@ -19,7 +17,7 @@ import (
 func Reference(k kinds.Kind, owner *metav1.ObjectMeta) *metav1.OwnerReference {
 	return &metav1.OwnerReference{
 		ApiVersion: k.APIVersion(), Kind: k.Kind, Name: owner.GetName(), Uid: owner.GetUid(),
-		Controller: proto.Bool(true), BlockOwnerDeletion: proto.Bool(true),
+		Controller: new(true), BlockOwnerDeletion: new(true),
 	}
 }
 

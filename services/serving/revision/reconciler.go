@@ -156,7 +156,7 @@ func (r *Reconciler) scale(_ context.Context, s *run) (reconcile.Outcome, error)
 	o := autoscaler.Observation{
 		UID: s.owner.UID, Settings: settings,
 		New: !s.state.proven, Failed: s.state.failed, Routed: r.routed(s.key),
-		Ready: int32(len(s.state.ready)), //nolint:gosec // pods are counted in int32
+		Ready: int32(len(s.state.ready)),
 	}
 	switch rs := s.state.replicaSet; {
 	case rs != nil && rs.Spec.Replicas != nil:

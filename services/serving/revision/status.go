@@ -74,8 +74,8 @@ func status(rev *servingv1.Revision, a assessment, target autoscaler.Target, app
 		s = &servingv1.RevisionStatus{}
 	}
 	s.ObservedGeneration = rev.GetMetadata().GetGeneration()
-	s.ActualReplicas = proto.Int32(int32(len(a.ready))) //nolint:gosec // pods are counted in int32
-	s.DesiredReplicas = proto.Int32(target.Replicas)
+	s.ActualReplicas = new(int32(len(a.ready)))
+	s.DesiredReplicas = new(target.Replicas)
 	if len(a.ready) > 0 {
 		s.ContainerStatuses = images(a.ready[0].Status.ContainerStatuses)
 		s.InitContainerStatuses = images(a.ready[0].Status.InitContainerStatuses)

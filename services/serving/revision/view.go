@@ -13,6 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// invalidImageName is the kubelet's word for an image whose name is none.
+const invalidImageName = "InvalidImageName"
+
 // trouble is what keeps pods from running, and what to do about it.
 type trouble struct{ reason, message string }
 
@@ -109,7 +112,7 @@ func statusTrouble(s *corev1.ContainerStatus) trouble {
 	}
 	if w := s.State.Waiting; w != nil {
 		switch w.Reason {
-		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable":
+		case "ErrImagePull", "ImagePullBackOff", invalidImageName, "ErrImageNeverPull", "RegistryUnavailable":
 			return imageTrouble(s, w)
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError":
 			return trouble{ReasonContainerNotStarted, fmt.Sprintf("container %q cannot be started: %s (%s)", s.Name, w.Message, w.Reason)}
@@ -139,8 +142,8 @@ func statusTrouble(s *corev1.ContainerStatus) trouble {
 
 func imageTrouble(s *corev1.ContainerStatus, w *corev1.ContainerStateWaiting) trouble {
 	detail := w.Message
-	for _, absent := range []string{"not found", "manifest unknown", "name unknown", "does not exist", "InvalidImageName", "not present"} {
-		if strings.Contains(detail, absent) || w.Reason == "InvalidImageName" {
+	for _, absent := range []string{"not found", "manifest unknown", "name unknown", "does not exist", invalidImageName, "not present"} {
+		if strings.Contains(w.Reason+" "+detail, absent) {
 			return trouble{ReasonContainerMissing, fmt.Sprintf("image %q of container %q is not there; check its name and tag: %s", s.Image, s.Name, detail)}
 		}
 	}

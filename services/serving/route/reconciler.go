@@ -168,8 +168,7 @@ func (r *Reconciler) tell(ctx context.Context, s *run) (reconcile.Outcome, error
 	if err != nil && !apierror.IsNotFound(err) {
 		return reconcile.Done, err
 	}
-	var taken notOwnedError
-	if errors.As(s.ingress, &taken) {
+	if _, ok := errors.AsType[notOwnedError](s.ingress); ok {
 		return reconcile.After(retryTaken), nil // Services that are not ours are not watched
 	}
 	return reconcile.Go, s.ingress

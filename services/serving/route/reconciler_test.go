@@ -25,11 +25,10 @@ import (
 
 type rig struct {
 	*testing.T
-
-	store *store.Store
 	*Reconciler
 
-	key store.Key
+	store *store.Store
+	key   store.Key
 }
 
 // start makes a Reconciler that gives routes no names in the cluster, so that no cluster is needed.
@@ -100,7 +99,7 @@ func (g *rig) expect(s *servingv1.RouteStatus, conditionType, status, reason str
 }
 
 func latest(percent int64) *servingv1.TrafficTarget {
-	return &servingv1.TrafficTarget{ConfigurationName: "hello", LatestRevision: proto.Bool(true), Percent: proto.Int64(percent)}
+	return &servingv1.TrafficTarget{ConfigurationName: "hello", LatestRevision: new(true), Percent: new(percent)}
 }
 
 func TestLatestRevision(t *testing.T) {
@@ -114,7 +113,7 @@ func TestLatestRevision(t *testing.T) {
 	g.configuration("hello-00001", condition.True)
 	s := g.reconcile()
 	g.expect(s, condition.Ready, condition.True, "")
-	want := []*servingv1.TrafficTarget{{RevisionName: "hello-00001", LatestRevision: proto.Bool(true), Percent: proto.Int64(100)}}
+	want := []*servingv1.TrafficTarget{{RevisionName: "hello-00001", LatestRevision: new(true), Percent: proto.Int64(100)}}
 	if diff := cmp.Diff(want, s.GetTraffic(), protocmp.Transform()); diff != "" {
 		t.Errorf("traffic, -want +got:\n%s", diff)
 	}
@@ -143,8 +142,8 @@ func TestNamedRevision(t *testing.T) {
 	s = g.reconcile()
 	g.expect(s, condition.Ready, condition.True, "")
 	want := []*servingv1.TrafficTarget{
-		{RevisionName: "hello-00002", LatestRevision: proto.Bool(true), Percent: proto.Int64(90)},
-		{RevisionName: "hello-00001", LatestRevision: proto.Bool(false), Percent: proto.Int64(10), Tag: "old", Url: "http://old-hello.ns.localhost:8000"},
+		{RevisionName: "hello-00002", LatestRevision: new(true), Percent: proto.Int64(90)},
+		{RevisionName: "hello-00001", LatestRevision: new(false), Percent: proto.Int64(10), Tag: "old", Url: "http://old-hello.ns.localhost:8000"},
 	}
 	if diff := cmp.Diff(want, s.GetTraffic(), protocmp.Transform()); diff != "" {
 		t.Errorf("traffic, -want +got:\n%s", diff)

@@ -6,8 +6,6 @@ package route
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/condition"
 	"fairlead.dev/services/internal/store"
@@ -36,9 +34,9 @@ func resolve(r *servingv1.Route, find lookup) ([]*servingv1.TrafficTarget, *prob
 		case p != nil && passing == nil:
 			passing = p
 		}
-		target := &servingv1.TrafficTarget{Tag: t.GetTag(), RevisionName: name, LatestRevision: proto.Bool(latest)}
+		target := &servingv1.TrafficTarget{Tag: t.GetTag(), RevisionName: name, LatestRevision: new(latest)}
 		if t.Percent != nil {
-			target.Percent = proto.Int64(t.GetPercent())
+			target.Percent = new(t.GetPercent())
 		}
 		out = append(out, target)
 	}

@@ -155,7 +155,7 @@ func (b *backend) acquire(ctx context.Context, front bool) (*pod, error) {
 		place = b.waiters.PushBack(w)
 	}
 	first := b.waiters.Len() == 1
-	b.probe()
+	b.probe() //nolint:contextcheck // probes are for all who wait, and end with the router
 	b.mu.Unlock()
 	if first {
 		b.env.waits()

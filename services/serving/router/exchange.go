@@ -52,7 +52,7 @@ func (x *exchange) serve(w http.ResponseWriter, req *http.Request) {
 	x.timeout, x.h2c = x.backend.settings()
 	x.cold = x.backend.cold()
 	x.backend.begin()
-	stop := context.AfterFunc(x.router.draining, func() { cancel(errDrain) })
+	stop := context.AfterFunc(x.router.draining, func() { cancel(errDrain) }) //nolint:contextcheck // ends with the router too
 	defer func() {
 		stop()
 		if x.timer != nil {
@@ -117,12 +117,12 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Context().Err() != nil {
 			return nil, context.Cause(req.Context())
 		}
-		x.backend.doubt(p)
+		x.backend.doubt(p) //nolint:contextcheck // probes are for all who wait, and end with the router
 		if attempt >= x.router.cfg.MaxAttempts || !x.mayRepeat(req, sent) {
 			return nil, fmt.Errorf("pod %s: %w", p.address, err)
 		}
 		x.router.metrics.retried(x.backend.key)
-		x.router.log.InfoContext(req.Context(), "request goes to another pod", "revision", x.backend.key.String(),
+		x.router.log.InfoContext(req.Context(), "request goes to another pod", labelRevision, x.backend.key.String(),
 			"pod", p.address, "request", x.id, "error", err)
 	}
 }
@@ -185,7 +185,7 @@ func (x *exchange) tellColdStart() {
 	x.backend.mu.Lock()
 	seen, proven := x.pod.seen, x.pod.provenAt
 	x.backend.mu.Unlock()
-	attrs := []any{"revision", x.backend.key.String(), "pod", x.pod.address, "request", x.id, "total", now.Sub(x.arrived)}
+	attrs := []any{labelRevision, x.backend.key.String(), "pod", x.pod.address, "request", x.id, "total", now.Sub(x.arrived)}
 	if seen.After(x.arrived) {
 		attrs = append(attrs, "untilAddress", seen.Sub(x.arrived))
 	}
@@ -221,7 +221,7 @@ func (x *exchange) failed(w http.ResponseWriter, req *http.Request, err error) {
 		return
 	default:
 		x.status, text = http.StatusBadGateway, fmt.Sprintf("%s: its pod did not answer: %s", name, err)
-		x.router.log.LogAttrs(req.Context(), slog.LevelWarn, "request failed", slog.String("revision", x.backend.key.String()),
+		x.router.log.LogAttrs(req.Context(), slog.LevelWarn, "request failed", slog.String(labelRevision, x.backend.key.String()),
 			slog.String("request", x.id), slog.Any("error", err))
 	}
 	w.Header().Set(requestIDHeader, x.id)

@@ -10,6 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// The labels of metrics.
+const (
+	labelNamespace = "namespace"
+	labelRevision  = "revision"
+)
+
 // metrics are what a router tells about itself.
 type metrics struct {
 	requests   *prometheus.CounterVec
@@ -21,7 +27,7 @@ type metrics struct {
 
 func waitingDesc() *prometheus.Desc {
 	return prometheus.NewDesc("fairlead_router_waiting_requests", "Requests that wait for a pod now; revisions without any are left out.",
-		[]string{"namespace", "revision"}, nil)
+		[]string{labelNamespace, labelRevision}, nil)
 }
 
 // Describe tells what Collect gives.
@@ -39,11 +45,12 @@ func (r *Router) Collect(out chan<- prometheus.Metric) {
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
-	revision := []string{"namespace", "revision"}
+	revision := []string{labelNamespace, labelRevision}
+	codes := []string{labelNamespace, labelRevision, "code"}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_router_requests_total", Help: "Requests answered, by status code.",
-		}, append(revision, "code")),
+		}, codes),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fairlead_router_request_duration_seconds", Help: "Time from a request's arrival to the end of its answer.",
 			Buckets: []float64{.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
@@ -83,7 +90,7 @@ func (m *metrics) retried(key revisionKey) { m.retries.WithLabelValues(key.names
 
 // forget drops what was told about a revision that is gone.
 func (m *metrics) forget(key revisionKey) {
-	labels := prometheus.Labels{"namespace": key.namespace, "revision": key.name}
+	labels := prometheus.Labels{labelNamespace: key.namespace, labelRevision: key.name}
 	m.requests.DeletePartialMatch(labels)
 	m.latency.DeletePartialMatch(labels)
 	m.coldStarts.DeletePartialMatch(labels)

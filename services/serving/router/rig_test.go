@@ -161,8 +161,9 @@ func host(name string, shares ...*servingv1.RouteShare) *servingv1.HostRoute {
 	return &servingv1.HostRoute{Hosts: []string{name}, Namespace: "ns", Shares: shares}
 }
 
-func all(revision string) *servingv1.RouteShare {
-	return &servingv1.RouteShare{Revision: revision, Percent: 100}
+// toR sends the requests for the host a to the revision r.
+func toR() []*servingv1.HostRoute {
+	return []*servingv1.HostRoute{host("a", &servingv1.RouteShare{Revision: "r", Percent: 100})}
 }
 
 func revision(name string, ready bool, addresses ...string) *servingv1.RevisionBackend {
@@ -214,13 +215,13 @@ func (g *rig) get(t *testing.T, host string) answer {
 	return g.do(ctx, http.MethodGet, host, "/", nil)
 }
 
-// later starts a request.
-func (g *rig) later(t *testing.T, method, host, path string, body io.Reader) <-chan answer {
+// later starts a request to the host a.
+func (g *rig) later(t *testing.T, method string, body io.Reader) <-chan answer {
 	t.Helper()
 	c := make(chan answer, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	t.Cleanup(cancel)
-	go func() { c <- g.do(ctx, method, host, path, body) }()
+	go func() { c <- g.do(ctx, method, "a", "/", body) }()
 	return c
 }
 
@@ -238,14 +239,12 @@ func await(t *testing.T, c <-chan answer) answer {
 	}
 }
 
-// waiting fits a report that says so many requests wait.
-func waiting(n int64) func(*servingv1.RouterServiceSyncRequest) bool {
-	return func(r *servingv1.RouterServiceSyncRequest) bool {
-		for _, l := range r.GetLoads() {
-			if l.GetWaiting() == n {
-				return true
-			}
+// oneWaits fits a report that says that one request waits.
+func oneWaits(r *servingv1.RouterServiceSyncRequest) bool {
+	for _, l := range r.GetLoads() {
+		if l.GetWaiting() == 1 {
+			return true
 		}
-		return false
 	}
+	return false
 }

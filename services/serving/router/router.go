@@ -24,7 +24,7 @@ import (
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 )
 
-const requestIDHeader = "X-Request-Id"
+const requestIDHeader = "X-Request-ID"
 
 // Bounds on what a caller may make the router hold.
 const (
@@ -236,7 +236,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{router: r, backend: b, id: id, arrived: arrived}
 	if r.cfg.AccessLog {
 		defer func() {
-			r.log.Info("request", "host", host, "method", req.Method, "path", req.URL.Path, "revision", b.key.String(),
+			r.log.Info("request", "host", host, "method", req.Method, "path", req.URL.Path, labelRevision, b.key.String(),
 				"status", x.status, "took", r.now().Sub(arrived), "request", id, "client", req.RemoteAddr)
 		}()
 	}

@@ -34,14 +34,14 @@ func TestForwards(t *testing.T) {
 	g := start(t, nil)
 	pod := server(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s proto=%s for=%t id=%t", r.Host, r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto"),
-			r.Header.Get("X-Forwarded-For") == "127.0.0.1", r.Header.Get("X-Request-Id") != "")
+			r.Header.Get("X-Forwarded-For") == "127.0.0.1", r.Header.Get("X-Request-ID") != "")
 	})
-	g.program(t, []*servingv1.HostRoute{host("a.ns.localhost", all("r"))}, revision("r", true, pod))
+	g.program(t, []*servingv1.HostRoute{host("a.ns.localhost", &servingv1.RouteShare{Revision: "r", Percent: 100})}, revision("r", true, pod))
 	a := g.get(t, "A.ns.localhost:8000")
 	if want := "A.ns.localhost:8000 A.ns.localhost:8000 proto=http for=true id=true"; a.body != want {
 		t.Errorf("pod saw %q, want %q", a.body, want)
 	}
-	if a.header.Get("X-Request-Id") == "" {
+	if a.header.Get("X-Request-ID") == "" {
 		t.Error("the answer has no X-Request-Id")
 	}
 }
@@ -66,10 +66,10 @@ func TestLeastRequests(t *testing.T) {
 	hold := make(chan struct{})
 	entered := make(chan struct{})
 	busy := server(t, func(_ http.ResponseWriter, _ *http.Request) { entered <- struct{}{}; <-hold })
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, busy))
-	first := g.later(t, http.MethodGet, "a", "/", nil)
+	g.program(t, toR(), revision("r", true, busy))
+	first := g.later(t, http.MethodGet, nil)
 	<-entered
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, busy, server(t, named("other"))))
+	g.program(t, toR(), revision("r", true, busy, server(t, named("other"))))
 	for range 10 {
 		if a := g.get(t, "a"); a.body != "other" {
 			t.Fatalf("got %q from the busy pod", a.body)
@@ -92,7 +92,7 @@ func TestContainerConcurrencyIsStrict(t *testing.T) {
 	})
 	r := revision("r", true, pod)
 	r.ContainerConcurrency = 2
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, r)
+	g.program(t, toR(), r)
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -109,10 +109,10 @@ func TestContainerConcurrencyIsStrict(t *testing.T) {
 
 func TestColdRequestIsHeld(t *testing.T) {
 	g := start(t, func(c *Config) { c.ReportInterval = time.Hour })
-	hosts := []*servingv1.HostRoute{host("a", all("r"))}
+	hosts := toR()
 	g.program(t, hosts, revision("r", false))
-	c := g.later(t, http.MethodPost, "a", "/", strings.NewReader("body"))
-	load := g.report(t, waiting(1)).GetLoads()[0]
+	c := g.later(t, http.MethodPost, strings.NewReader("body"))
+	load := g.report(t, oneWaits).GetLoads()[0]
 	if load.GetInFlight() != 1 || load.GetRevision() != "r" || load.GetNamespace() != "ns" {
 		t.Errorf("reported %v", load)
 	}
@@ -137,7 +137,7 @@ func TestColdRequestIsHeld(t *testing.T) {
 
 func TestProbePathMustAnswer(t *testing.T) {
 	g := start(t, nil)
-	hosts := []*servingv1.HostRoute{host("a", all("r"))}
+	hosts := toR()
 	var ready atomic.Bool
 	var early atomic.Int64
 	probed := make(chan struct{}, 100)
@@ -156,7 +156,7 @@ func TestProbePathMustAnswer(t *testing.T) {
 	r := revision("r", false, pod)
 	r.ProbePath = "/ready"
 	g.program(t, hosts, r)
-	c := g.later(t, http.MethodGet, "a", "/", nil)
+	c := g.later(t, http.MethodGet, nil)
 	<-probed
 	ready.Store(true)
 	if a := await(t, c); a.code != http.StatusOK || early.Load() != 0 {
@@ -166,10 +166,10 @@ func TestProbePathMustAnswer(t *testing.T) {
 
 func TestFailureIsTold(t *testing.T) {
 	g := start(t, nil)
-	hosts := []*servingv1.HostRoute{host("a", all("r"))}
+	hosts := toR()
 	g.program(t, hosts, revision("r", false))
-	c := g.later(t, http.MethodGet, "a", "/", nil)
-	g.report(t, waiting(1))
+	c := g.later(t, http.MethodGet, nil)
+	g.report(t, oneWaits)
 	failing := revision("r", false)
 	failing.Failure = "ContainerMissing: image x is not there"
 	g.program(t, hosts, failing)
@@ -182,9 +182,9 @@ func TestFailureIsTold(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	g := start(t, func(c *Config) { c.QueueDepth = 1; c.QueueTimeout = 200 * time.Millisecond })
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", false))
-	c := g.later(t, http.MethodGet, "a", "/", nil)
-	g.report(t, waiting(1))
+	g.program(t, toR(), revision("r", false))
+	c := g.later(t, http.MethodGet, nil)
+	g.report(t, oneWaits)
 	if a := g.get(t, "a"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "too many requests wait") {
 		t.Errorf("got %d %q", a.code, a.body)
 	}
@@ -195,9 +195,9 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestDeletedWhileWaiting(t *testing.T) {
 	g := start(t, nil)
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", false))
-	c := g.later(t, http.MethodGet, "a", "/", nil)
-	g.report(t, waiting(1))
+	g.program(t, toR(), revision("r", false))
+	c := g.later(t, http.MethodGet, nil)
+	g.report(t, oneWaits)
 	g.program(t, nil)
 	if a := await(t, c); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "deleted") {
 		t.Errorf("got %d %q", a.code, a.body)
@@ -210,7 +210,7 @@ func TestTimeout(t *testing.T) {
 	pod := server(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); close(ended) })
 	r := revision("r", true, pod)
 	r.TimeoutSeconds = 1
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, r)
+	g.program(t, toR(), r)
 	if a := g.get(t, "a"); a.code != http.StatusGatewayTimeout || !strings.Contains(a.body, "timeoutSeconds") {
 		t.Errorf("got %d %q", a.code, a.body)
 	}
@@ -221,11 +221,11 @@ func TestAnotherPodWhenOneIsGone(t *testing.T) {
 	g := start(t, nil)
 	gone := listen(t)
 	_ = gone.Close()
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, gone.Addr().String(), server(t, func(w http.ResponseWriter, r *http.Request) {
+	g.program(t, toR(), revision("r", true, gone.Addr().String(), server(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)
 	})))
 	for range 20 {
-		c := g.later(t, http.MethodPost, "a", "/", strings.NewReader("once"))
+		c := g.later(t, http.MethodPost, strings.NewReader("once"))
 		if a := await(t, c); a.code != http.StatusOK || a.body != "once" {
 			t.Fatalf("got %d %q", a.code, a.body)
 		}
@@ -262,12 +262,12 @@ func TestBrokenConnection(t *testing.T) {
 				}
 				tries.Add(1)
 			})
-			g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, pod))
+			g.program(t, toR(), revision("r", true, pod))
 			var body io.Reader
 			if tc.body != "" {
 				body = strings.NewReader(tc.body)
 			}
-			a := await(t, g.later(t, tc.method, "a", "/", body))
+			a := await(t, g.later(t, tc.method, body))
 			if a.code != tc.code || tries.Load() != tc.tries {
 				t.Errorf("%s: got %d after %d tries, want %d after %d", tc.reason, a.code, tries.Load(), tc.code, tc.tries)
 			}
@@ -296,7 +296,7 @@ func TestWebSocket(t *testing.T) {
 	})
 	r := revision("r", true, pod)
 	r.TimeoutSeconds = 1
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, r)
+	g.program(t, toR(), r)
 	conn, err := net.Dial("tcp", g.address)
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func TestH2C(t *testing.T) {
 	defer pod.Close()
 	r := revision("r", false, strings.TrimPrefix(pod.URL, "http://"))
 	r.H2C, r.ProbePath = true, "/"
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, r)
+	g.program(t, toR(), r)
 	transport := &http.Transport{Protocols: &protocols}
 	defer transport.CloseIdleConnections()
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+g.address, strings.NewReader("x"))
@@ -361,7 +361,7 @@ func TestH2C(t *testing.T) {
 
 func TestRemovedPodFinishesWhatItHas(t *testing.T) {
 	g := start(t, nil)
-	hosts := []*servingv1.HostRoute{host("a", all("r"))}
+	hosts := toR()
 	hold, entered := make(chan struct{}), make(chan struct{}, 1)
 	pod := server(t, func(w http.ResponseWriter, _ *http.Request) {
 		entered <- struct{}{}
@@ -369,11 +369,11 @@ func TestRemovedPodFinishesWhatItHas(t *testing.T) {
 		fmt.Fprint(w, "done")
 	})
 	g.program(t, hosts, revision("r", true, pod))
-	first := g.later(t, http.MethodGet, "a", "/", nil)
+	first := g.later(t, http.MethodGet, nil)
 	<-entered
 	g.program(t, hosts, revision("r", true))
-	second := g.later(t, http.MethodGet, "a", "/", nil)
-	load := g.report(t, waiting(1)).GetLoads()[0]
+	second := g.later(t, http.MethodGet, nil)
+	load := g.report(t, oneWaits).GetLoads()[0]
 	if load.GetInFlight() != 2 {
 		t.Errorf("reported %v, want 2 in flight", load)
 	}
@@ -389,13 +389,13 @@ func TestRemovedPodFinishesWhatItHas(t *testing.T) {
 
 func TestKeepsTableWhileServingIsAway(t *testing.T) {
 	g := start(t, nil)
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, server(t, named("pod"))))
+	g.program(t, toR(), revision("r", true, server(t, named("pod"))))
 	g.cut <- struct{}{}
 	if a := g.get(t, "a"); a.body != "pod" {
 		t.Errorf("got %d %q", a.code, a.body)
 	}
 	// The new stream begins with a report of what it has.
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, server(t, named("other"))))
+	g.program(t, toR(), revision("r", true, server(t, named("other"))))
 	if a := g.get(t, "a"); a.body != "other" {
 		t.Errorf("got %d %q", a.code, a.body)
 	}
@@ -409,8 +409,8 @@ func TestDrain(t *testing.T) {
 		<-hold
 		fmt.Fprint(w, "done")
 	})
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, pod))
-	c := g.later(t, http.MethodGet, "a", "/", nil)
+	g.program(t, toR(), revision("r", true, pod))
+	c := g.later(t, http.MethodGet, nil)
 	<-entered
 	g.stop()
 	for { // until the listener is closed
@@ -430,8 +430,8 @@ func TestDrainEnds(t *testing.T) {
 	g := start(t, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
 	entered := make(chan struct{}, 1)
 	pod := server(t, func(_ http.ResponseWriter, r *http.Request) { entered <- struct{}{}; <-r.Context().Done() })
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", true, pod))
-	c := g.later(t, http.MethodGet, "a", "/", nil)
+	g.program(t, toR(), revision("r", true, pod))
+	c := g.later(t, http.MethodGet, nil)
 	<-entered
 	g.stop()
 	<-c // whatever it is, it ends
@@ -439,11 +439,11 @@ func TestDrainEnds(t *testing.T) {
 
 func TestClientGone(t *testing.T) {
 	g := start(t, nil)
-	g.program(t, []*servingv1.HostRoute{host("a", all("r"))}, revision("r", false))
+	g.program(t, toR(), revision("r", false))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan answer, 1)
 	go func() { done <- g.do(ctx, http.MethodGet, "a", "/", nil) }()
-	g.report(t, waiting(1))
+	g.report(t, oneWaits)
 	cancel()
 	<-done
 	g.report(t, func(r *servingv1.RouterServiceSyncRequest) bool {

@@ -57,7 +57,7 @@ func (r *Router) syncOnce(ctx context.Context) (connected bool, err error) {
 	}
 	received := make(chan error, 1)
 	got := make(chan struct{}, 1)
-	receiving.Go(func() {
+	receiving.Go(func() { //nolint:contextcheck // probes end with the router, not with a stream
 		for {
 			t, err := s.Recv()
 			if err != nil {

@@ -106,7 +106,7 @@ func (b *Builder) Run(ctx context.Context) error {
 	} {
 		if err := start.source(ctx, start.add); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the end is no fault
 			}
 			return fmt.Errorf("routing: %w", err)
 		}

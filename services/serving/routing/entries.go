@@ -40,7 +40,7 @@ func hostsOf(r *servingv1.Route, domain string, newest func(configuration string
 	out := &hosts{route: at(m.GetName())}
 	for _, t := range traffic {
 		if t.GetPercent() > 0 {
-			out.route.Shares = append(out.route.Shares, &servingv1.RouteShare{Revision: t.GetRevisionName(), Percent: int32(t.GetPercent())}) //nolint:gosec // at most 100
+			out.route.Shares = append(out.route.Shares, &servingv1.RouteShare{Revision: t.GetRevisionName(), Percent: int32(t.GetPercent())})
 		}
 		if t.GetTag() != "" {
 			tag := at(names.Tagged(t.GetTag(), m.GetName()))

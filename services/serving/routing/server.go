@@ -47,8 +47,11 @@ func (s *Server) Sync(router stream) error {
 	}
 	session := s.scaler.Connect()
 	defer session.Close()
-	heard := make(chan error, 1)
-	go func() { heard <- s.hear(router, session) }()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.hear(router, session)
+	}()
 	for {
 		table, changed := s.builder.table.current()
 		if err := router.Send(table); err != nil {
@@ -56,8 +59,8 @@ func (s *Server) Sync(router stream) error {
 		}
 		select {
 		case <-changed:
-		case err := <-heard:
-			return err
+		case <-gone:
+			return nil
 		case <-s.stopped:
 			return stopping()
 		}
@@ -67,7 +70,7 @@ func (s *Server) Sync(router stream) error {
 func stopping() error { return apierror.Unavailable(retryAfter, "serving shuts down") }
 
 // hear takes reports in until the stream ends.
-func (s *Server) hear(router stream, session *autoscaler.Session) error {
+func (s *Server) hear(router stream, session *autoscaler.Session) {
 	name := ""
 	for {
 		report, err := router.Recv()
@@ -75,7 +78,7 @@ func (s *Server) hear(router stream, session *autoscaler.Session) error {
 			if name != "" {
 				s.log.Info("router disconnected", "router", name)
 			}
-			return nil //nolint:nilerr // the router has gone, which is no fault of the stream's
+			return
 		}
 		if name == "" {
 			name = report.GetRouter()

@@ -119,7 +119,7 @@ func (r *Reconciler) route(ctx context.Context, s *run) (reconcile.Outcome, erro
 	for _, t := range s.service.GetSpec().GetTraffic() {
 		to, _ := proto.Clone(t).(*servingv1.TrafficTarget)
 		if to.GetRevisionName() == "" {
-			to.ConfigurationName, to.LatestRevision = s.key.Name, proto.Bool(true)
+			to.ConfigurationName, to.LatestRevision = s.key.Name, new(true)
 		}
 		want.Spec.Traffic = append(want.Spec.Traffic, to)
 	}

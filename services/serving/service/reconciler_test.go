@@ -22,12 +22,11 @@ import (
 
 type rig struct {
 	*testing.T
+	*Reconciler
 
 	store *store.Store
 	ks    admission.Kinds
-	*Reconciler
-
-	key store.Key
+	key   store.Key
 }
 
 func start(t *testing.T) *rig {
@@ -48,7 +47,7 @@ func newService() *servingv1.Service {
 		},
 		Spec: &servingv1.ServiceSpec{
 			Template: &servingv1.RevisionTemplateSpec{Spec: &servingv1.RevisionSpec{PodSpec: &corepb.PodSpec{Containers: []*corepb.Container{{Name: "c", Image: "app"}}}}},
-			Traffic:  []*servingv1.TrafficTarget{{LatestRevision: proto.Bool(true), Percent: proto.Int64(90)}, {RevisionName: "hello-00001", LatestRevision: proto.Bool(false), Percent: proto.Int64(10)}},
+			Traffic:  []*servingv1.TrafficTarget{{LatestRevision: new(true), Percent: proto.Int64(90)}, {RevisionName: "hello-00001", LatestRevision: new(false), Percent: proto.Int64(10)}},
 		},
 	}
 }
@@ -101,7 +100,7 @@ func (g *rig) answer(latest, routed string) {
 	_, err = g.routes.Update(g.Context(), g.key, "", func(r *servingv1.Route) (*servingv1.Route, error) {
 		r.Status = &servingv1.RouteStatus{
 			ObservedGeneration: r.GetMetadata().GetGeneration(), Conditions: ready, Url: "http://hello",
-			Traffic: []*servingv1.TrafficTarget{{RevisionName: routed, LatestRevision: proto.Bool(true), Percent: proto.Int64(100)}},
+			Traffic: []*servingv1.TrafficTarget{{RevisionName: routed, LatestRevision: new(true), Percent: proto.Int64(100)}},
 		}
 		return r, nil
 	})
