@@ -417,7 +417,8 @@ type TriggerStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The generation that the rest of the status is about.
 	ObservedGeneration int64 `protobuf:"varint,1,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
-	// Ready, BrokerReady, SubscriberResolved, SubscriptionReady.
+	// Ready, BrokerReady, SubscriberResolved, SubscriptionReady, DeadLetterSinkResolved where there is a dead letter sink, and
+	// Delivering, which has no part in Ready.
 	Conditions []*v1.Condition `protobuf:"bytes,2,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	// Annotations for tools.
 	Annotations map[string]string `protobuf:"bytes,3,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
