@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	stopGrace = 10 * time.Second
+	stopGrace = 5 * time.Second
 	podGrace  = 3 * time.Second
 )
 
