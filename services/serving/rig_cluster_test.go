@@ -31,12 +31,14 @@ import (
 	"google.golang.org/grpc/metadata"
 	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/store/gc"
 	"fairlead.dev/services/internal/store/storetest"
 	"fairlead.dev/services/serving"
@@ -55,16 +57,25 @@ func (anybody) Authenticate(context.Context, string) (*rpc.Identity, error) {
 
 func (anybody) Authorize(context.Context, *rpc.Identity, rpc.Attributes) error { return nil }
 
-// rig is serving and a router, over an etcd of their own and the real cluster.
+// rig is serving and a router, over an etcd of their own and the real cluster. They can be ended and started again.
 type rig struct {
+	rest         *rest.Config
+	installation string
+	store        *store.Store
+	cfg          serving.Config
+	log          *slog.Logger
+	namespace    string
+	process
+}
+
+// process is what ends when serving and its router do.
+type process struct {
 	kube      *kube.Client
-	conn      *grpc.ClientConn
 	services  servingv1.ServiceServiceClient
 	revisions servingv1.RevisionServiceClient
-	routes    servingv1.RouteServiceClient
-	address   string // of the router
-	namespace string
+	address   string          // of the router
 	ctx       context.Context //nolint:containedctx // carries the caller's token for the length of a test
+	stop      func()
 }
 
 func startRig(t *testing.T, change func(*serving.Config)) *rig {
@@ -73,31 +84,35 @@ func startRig(t *testing.T, change func(*serving.Config)) *rig {
 	if err != nil {
 		t.Fatalf("FAIRLEAD_CLUSTER_KUBECONFIG: %v", err)
 	}
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
-	s := storetest.Start(t)
-	k, err := kube.NewClient(config, kube.Options{
-		Installation: fmt.Sprintf("test-%d", time.Now().UnixNano()), Component: "fairlead-serving", SystemNamespace: "default", Log: log,
-	})
+	g := &rig{
+		rest: config, installation: fmt.Sprintf("test-%d", time.Now().UnixNano()), store: storetest.Start(t), cfg: serving.DefaultConfig(),
+		log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}
+	g.cfg.Autoscaler.ScaleToZeroGrace = 2 * time.Second
+	g.cfg.DrainDelay = time.Second
+	if change != nil {
+		change(&g.cfg)
+	}
+	g.boot(t)
+	g.namespace = newNamespace(t, g.kube)
+	t.Cleanup(func() { g.stop() })
+	return g
+}
+
+// boot starts serving and a router, and waits until the router has a table.
+func (g *rig) boot(t *testing.T) {
+	t.Helper()
+	k, err := kube.NewClient(g.rest, kube.Options{Installation: g.installation, Component: "fairlead-serving", SystemNamespace: "default", Log: g.log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{kube: k}
-	g.namespace = newNamespace(t, k)
 	nodes, err := k.Clientset().CoreV1().Nodes().List(t.Context(), kmetav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	outside, inside := listen(t, "127.0.0.1:0"), listen(t, nodes.Items[0].Status.Addresses[0].Address+":0")
-	g.address = outside.Addr().String()
-
-	cfg := serving.DefaultConfig()
-	cfg.RouterPodAddress = inside.Addr().String()
-	cfg.Autoscaler.ScaleToZeroGrace = 2 * time.Second
-	cfg.DrainDelay = time.Second
-	if change != nil {
-		change(&cfg)
-	}
-	srv, err := serving.New(cfg, serving.Deps{Store: s, Kube: k, Log: log})
+	g.cfg.RouterPodAddress = inside.Addr().String()
+	srv, err := serving.New(g.cfg, serving.Deps{Store: g.store, Kube: k, Log: g.log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,13 +124,11 @@ func startRig(t *testing.T, change func(*serving.Config)) *rig {
 		t.Fatal(err)
 	}
 	memory := rpc.NewInMemory(grpcServer)
-	g.conn, err = memory.Dial(nil, grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		return streamer(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer x"), d, cc, method, opts...)
-	}))
+	conn, err := memory.Dial(nil, grpc.WithStreamInterceptor(withToken))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt, err := router.New(router.DefaultConfig(), g.conn, log, nil)
+	rt, err := router.New(router.DefaultConfig(), conn, g.log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,24 +142,30 @@ func startRig(t *testing.T, change func(*serving.Config)) *rig {
 		})
 	}
 	run("kube", k.Run)
-	run("gc", func(ctx context.Context) error { return gc.Run(ctx, s, kinds.All(), log) })
+	run("gc", func(ctx context.Context) error { return gc.Run(ctx, g.store, kinds.All(), g.log) })
 	run("serving", srv.Run)
 	run("router", func(ctx context.Context) error { return rt.Run(ctx, outside, inside) })
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-		_ = g.conn.Close()
-		grpcServer.Stop()
-		_ = memory.Close()
-	})
-	g.services, g.revisions, g.routes = servingv1.NewServiceServiceClient(g.conn), servingv1.NewRevisionServiceClient(g.conn), servingv1.NewRouteServiceClient(g.conn)
-	g.ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer x")
+	g.process = process{
+		kube: k, services: servingv1.NewServiceServiceClient(conn), revisions: servingv1.NewRevisionServiceClient(conn),
+		address: outside.Addr().String(), ctx: metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer x"),
+		stop: sync.OnceFunc(func() {
+			cancel()
+			wg.Wait()
+			_ = conn.Close()
+			grpcServer.Stop()
+			_ = memory.Close()
+		}),
+	}
 	select {
 	case <-rt.Ready():
 	case <-time.After(patience):
 		t.Fatal("the router got no table")
 	}
-	return g
+}
+
+// withToken has streams bring the caller's token.
+func withToken(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return open(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer x"), d, cc, method, opts...)
 }
 
 func listen(t *testing.T, address string) net.Listener {

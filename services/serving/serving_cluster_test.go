@@ -294,3 +294,81 @@ func TestNoRequestIsLost(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestRestart ends serving and its router, and starts them anew: pods stay, requests are answered, and what is idle goes to
+// zero only once a router has reported for a whole window.
+func TestRestart(t *testing.T) {
+	g := startRig(t, func(c *serving.Config) { c.Autoscaler.ScaleToZeroGrace = 0 })
+	g.create(t, g.newService(t, "hello", "hello", nil))
+	url := g.await(t, "hello", condition.True).GetStatus().GetUrl()
+	before := g.podNames(t)
+	g.stop()
+	g.boot(t)
+	booted := time.Now()
+	if code, body := g.get(t, url); code != http.StatusOK {
+		t.Fatalf("got %d %s", code, body)
+	}
+	if after := g.podNames(t); !slices.Equal(before, after) {
+		t.Errorf("pods were %v and are %v", before, after)
+	}
+	eventually(t, "no pods are left", func() bool { return g.pods(t) == 0 })
+	if took := time.Since(booted); took < 6*time.Second {
+		t.Errorf("the pod went after %s", took)
+	}
+	g.stop()
+	g.boot(t)
+	if code, body := g.get(t, url); code != http.StatusOK {
+		t.Fatalf("got %d %s", code, body)
+	}
+}
+
+func (g *rig) podNames(t *testing.T) []string {
+	t.Helper()
+	list, err := g.kube.Clientset().CoreV1().Pods(g.namespace).List(t.Context(), kmetav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	return names
+}
+
+// TestPodsFollowLoad sends more requests at a time than a pod takes.
+func TestPodsFollowLoad(t *testing.T) {
+	g := startRig(t, nil)
+	g.create(t, g.newService(t, "hello", "hello", func(s *servingv1.Service) {
+		s.Spec.Template.Spec.ContainerConcurrency = proto.Int64(2)
+		s.Spec.Template.Metadata.Annotations["autoscaling.knative.dev/max-scale"] = "3"
+	}))
+	url := g.await(t, "hello", condition.True).GetStatus().GetUrl()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if code, body := g.get(t, url+"/?sleep=200ms"); code != http.StatusOK {
+					t.Errorf("got %d %s", code, body)
+					return
+				}
+			}
+		})
+	}
+	ready := func() int32 {
+		rev, err := g.revisions.Get(g.ctx, &metav1.GetRequest{Namespace: g.namespace, Name: "hello-00001"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev.GetStatus().GetActualReplicas()
+	}
+	eventually(t, "three pods are ready", func() bool { return ready() == 3 })
+	close(stop)
+	wg.Wait()
+	eventually(t, "no pods are left", func() bool { return g.pods(t) == 0 })
+}

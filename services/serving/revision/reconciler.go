@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -209,6 +210,9 @@ func asWanted(is, want *appsv1.ReplicaSet) bool {
 // tell writes the status and, where it changed, events.
 func (r *Reconciler) tell(ctx context.Context, s *run) (reconcile.Outcome, error) {
 	was := s.rev.GetStatus()
+	if proto.Equal(was, status(s.rev, s.state, s.target, s.applyErr, s.now)) {
+		return reconcile.Go, s.applyErr // where the cache is behind, the next change of it brings us back
+	}
 	var next *servingv1.RevisionStatus
 	_, err := r.revisions.Update(ctx, s.key, "", func(rev *servingv1.Revision) (*servingv1.Revision, error) {
 		if rev.GetMetadata().GetUid() != s.owner.UID {

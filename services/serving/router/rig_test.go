@@ -62,7 +62,7 @@ func (f *fakeServing) Sync(s grpc.BidiStreamingServer[servingv1.RouterServiceSyn
 }
 
 // report returns the first report that fits.
-func (f *fakeServing) report(t *testing.T, fits func(*servingv1.RouterServiceSyncRequest) bool) *servingv1.RouterServiceSyncRequest {
+func (f *fakeServing) report(t testing.TB, fits func(*servingv1.RouterServiceSyncRequest) bool) *servingv1.RouterServiceSyncRequest {
 	t.Helper()
 	end := time.After(deadline)
 	for {
@@ -88,7 +88,7 @@ type rig struct {
 	done    chan error
 }
 
-func start(t *testing.T, change func(*Config)) *rig {
+func start(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	f := &fakeServing{
 		tables: make(chan *servingv1.RouterServiceSyncResponse), reports: make(chan *servingv1.RouterServiceSyncRequest, 1000),
@@ -135,7 +135,7 @@ func start(t *testing.T, change func(*Config)) *rig {
 	return g
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +145,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 // program sends a table and waits until the router goes by it.
-func (g *rig) program(t *testing.T, hosts []*servingv1.HostRoute, revisions ...*servingv1.RevisionBackend) {
+func (g *rig) program(t testing.TB, hosts []*servingv1.HostRoute, revisions ...*servingv1.RevisionBackend) {
 	t.Helper()
 	g.version++
 	v := g.version
@@ -175,7 +175,7 @@ func revision(name string, ready bool, addresses ...string) *servingv1.RevisionB
 }
 
 // server is a pod that answers with its name.
-func server(t *testing.T, h http.HandlerFunc) string {
+func server(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
