@@ -38,6 +38,12 @@ type surroundings struct {
 	now           func() time.Time
 }
 
+// settings are what of a revision concerns a request: its limits, of which 0 means none, and how its pods are spoken to.
+type settings struct {
+	timeout, responseStart, idle time.Duration
+	h2c                          bool
+}
+
 // backend is one revision as the router knows it: its pods, and the requests that wait for one.
 type backend struct {
 	key revisionKey
@@ -45,8 +51,7 @@ type backend struct {
 
 	mu        sync.Mutex
 	limit     int // most requests a pod handles at a time; 0 means no limit
-	timeout   time.Duration
-	h2c       bool
+	settings  settings
 	probePath string
 	failure   string
 	gone      bool
@@ -100,11 +105,11 @@ func (b *backend) end() {
 	b.meter.end(b.env.now())
 }
 
-// settings returns what of the revision concerns a request.
-func (b *backend) settings() (timeout time.Duration, h2c bool) {
+// current returns what of the revision concerns a request.
+func (b *backend) current() settings {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.timeout, b.h2c
+	return b.settings
 }
 
 // waiting is how many requests wait for a pod.
@@ -269,8 +274,13 @@ func (b *backend) update(to *servingv1.RevisionBackend) {
 	defer b.mu.Unlock()
 	b.gone = to == nil
 	b.limit = int(to.GetContainerConcurrency())
-	b.timeout = time.Duration(to.GetTimeoutSeconds()) * time.Second
-	b.h2c, b.probePath, b.failure = to.GetH2C(), to.GetProbePath(), to.GetFailure()
+	b.settings = settings{
+		timeout:       time.Duration(to.GetTimeoutSeconds()) * time.Second,
+		responseStart: time.Duration(to.GetResponseStartTimeoutSeconds()) * time.Second,
+		idle:          time.Duration(to.GetIdleTimeoutSeconds()) * time.Second,
+		h2c:           to.GetH2C(),
+	}
+	b.probePath, b.failure = to.GetProbePath(), to.GetFailure()
 	known := make(map[string]*pod, len(b.pods))
 	for _, p := range b.pods {
 		known[p.address] = p

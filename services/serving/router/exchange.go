@@ -19,6 +19,8 @@ import (
 // How requests end that no pod has answered.
 var (
 	errTimeout = errors.New("the answer took longer than the revision's timeoutSeconds")
+	errStart   = errors.New("no answer began within the revision's responseStartTimeoutSeconds")
+	errIdle    = errors.New("no byte was sent or received for the revision's idleTimeoutSeconds")
 	errQueue   = errors.New("no pod became ready in time")
 	errDrain   = errors.New("the router shuts down")
 )
@@ -35,29 +37,28 @@ type exchange struct {
 	arrived time.Time
 	cold    bool // no pod could take it when it came
 
-	timeout time.Duration
-	h2c     bool
-	cancel  context.CancelCauseFunc
-	timer   *time.Timer // runs from the moment a pod has it
-	body    *onceBody
-	pod     *pod
-	status  int
-	started bool // the answer has begun
+	settings settings
+	client   *http.ResponseController
+	cancel   context.CancelCauseFunc
+	limits   *limits // from the moment a pod has it; nil before
+	body     *onceBody
+	pod      *pod
+	status   int
+	started  atomic.Bool // the answer has begun
 }
 
 // serve answers the request.
 func (x *exchange) serve(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	x.cancel = cancel
-	x.timeout, x.h2c = x.backend.settings()
+	x.settings = x.backend.current()
+	x.client = http.NewResponseController(w)
 	x.cold = x.backend.cold()
 	x.backend.begin()
 	stop := context.AfterFunc(x.router.draining, func() { cancel(errDrain) }) //nolint:contextcheck // ends with the router too
 	defer func() {
 		stop()
-		if x.timer != nil {
-			x.timer.Stop()
-		}
+		x.limits.end()
 		cancel(nil)
 		x.giveBack()
 		x.backend.end()
@@ -106,8 +107,9 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		x.pod = p
-		if x.timer == nil && x.timeout > 0 {
-			x.timer = time.AfterFunc(x.timeout, func() { x.cancel(errTimeout) })
+		if x.limits == nil {
+			x.limits = newLimits(x.settings, x.expire)
+			x.body.limits = x.limits
 		}
 		resp, sent, err := x.send(req, p)
 		if err == nil {
@@ -140,7 +142,7 @@ func (x *exchange) send(req *http.Request, p *pod) (resp *http.Response, sent bo
 	if req.Body != nil && req.Body != http.NoBody {
 		out.Body = x.body
 	}
-	resp, err = x.router.transport(x.h2c).RoundTrip(out)
+	resp, err = x.router.transport(x.settings.h2c).RoundTrip(out)
 	return resp, wrote.Load(), err //nolint:wrapcheck // named by the caller
 }
 
@@ -157,6 +159,14 @@ func (x *exchange) mayRepeat(req *http.Request, sent bool) bool {
 	return !sent
 }
 
+// expire ends the request because of a limit. A caller that does not read holds the router up no longer.
+func (x *exchange) expire(err error) {
+	x.cancel(err)
+	if x.started.Load() {
+		_ = x.client.SetWriteDeadline(time.Now())
+	}
+}
+
 func (x *exchange) giveBack() {
 	if x.pod != nil {
 		x.backend.release(x.pod)
@@ -166,12 +176,14 @@ func (x *exchange) giveBack() {
 
 // answered sees the head of the pod's answer.
 func (x *exchange) answered(resp *http.Response) error {
-	x.started = true
+	x.started.Store(true)
 	x.status = resp.StatusCode
 	resp.Header.Set(requestIDHeader, x.id)
-	if resp.StatusCode == http.StatusSwitchingProtocols && x.timer != nil {
-		x.timer.Stop() // what was upgraded goes on until one of the two ends it
+	x.limits.answered()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.limits.upgraded()
 	}
+	resp.Body = x.limits.watch(resp.Body)
 	if x.cold {
 		x.tellColdStart()
 	}
@@ -205,7 +217,11 @@ func (x *exchange) failed(w http.ResponseWriter, req *http.Request, err error) {
 	var failure failureError
 	switch {
 	case errors.Is(err, errTimeout):
-		x.status, text = http.StatusGatewayTimeout, fmt.Sprintf("%s: %s (%s)", name, err, x.timeout)
+		x.status, text = http.StatusGatewayTimeout, fmt.Sprintf("%s: %s (%s)", name, err, x.settings.timeout)
+	case errors.Is(err, errStart):
+		x.status, text = http.StatusGatewayTimeout, fmt.Sprintf("%s: %s (%s)", name, err, x.settings.responseStart)
+	case errors.Is(err, errIdle):
+		x.status, text = http.StatusGatewayTimeout, fmt.Sprintf("%s: %s (%s)", name, err, x.settings.idle)
 	case errors.Is(err, errQueueFull), errors.Is(err, errDrain):
 		x.status, text = http.StatusServiceUnavailable, fmt.Sprintf("%s: %s", name, err)
 		w.Header().Set("Retry-After", "1")
@@ -232,13 +248,16 @@ func (x *exchange) failed(w http.ResponseWriter, req *http.Request, err error) {
 type onceBody struct {
 	io.ReadCloser
 
-	read atomic.Bool
+	limits *limits
+	read   atomic.Bool
 }
 
 // Read reads on.
 func (b *onceBody) Read(p []byte) (int, error) {
 	b.read.Store(true)
-	return b.ReadCloser.Read(p) //nolint:wrapcheck // a reader hands errors on as they are
+	n, err := b.ReadCloser.Read(p)
+	b.limits.flowed(n)
+	return n, err //nolint:wrapcheck // a reader hands errors on as they are
 }
 
 // Close does nothing: a transport closes the body also when it has sent none of it.

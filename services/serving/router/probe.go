@@ -39,7 +39,7 @@ func (b *backend) probe() {
 			continue
 		}
 		p.probing = true
-		path, h2c := b.probePath, b.h2c
+		path, h2c := b.probePath, b.settings.h2c
 		b.env.prober.start(func() { b.prove(p, path, h2c) })
 	}
 }

@@ -71,6 +71,7 @@ func backendOf(rev *servingv1.Revision, pods []*corev1.Pod, serving bool) *servi
 	b := &servingv1.RevisionBackend{
 		Namespace: rev.GetMetadata().GetNamespace(), Name: rev.GetMetadata().GetName(),
 		ContainerConcurrency: rev.GetSpec().GetContainerConcurrency(), TimeoutSeconds: rev.GetSpec().GetTimeoutSeconds(),
+		ResponseStartTimeoutSeconds: rev.GetSpec().GetResponseStartTimeoutSeconds(), IdleTimeoutSeconds: rev.GetSpec().GetIdleTimeoutSeconds(),
 		H2C: entrance.H2C, ProbePath: entrance.ProbePath, Failure: revision.Failure(rev),
 	}
 	if !serving {

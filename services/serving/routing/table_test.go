@@ -80,14 +80,15 @@ func TestBackendOf(t *testing.T) {
 	rev := &servingv1.Revision{
 		Metadata: &metav1.ObjectMeta{Namespace: "ns", Name: "r1"},
 		Spec: &servingv1.RevisionSpec{
-			ContainerConcurrency: proto.Int64(3), TimeoutSeconds: proto.Int64(7), PodSpec: &corepb.PodSpec{Containers: []*corepb.Container{container}},
+			ContainerConcurrency: proto.Int64(3), TimeoutSeconds: proto.Int64(7), ResponseStartTimeoutSeconds: proto.Int64(5), IdleTimeoutSeconds: proto.Int64(6),
+			PodSpec: &corepb.PodSpec{Containers: []*corepb.Container{container}},
 		},
 	}
 	leaving := newPod("10.0.0.9", corev1.ConditionTrue)
 	leaving.DeletionTimestamp = &kmetav1.Time{}
 	pods := []*corev1.Pod{newPod("10.0.0.2", corev1.ConditionFalse), newPod("10.0.0.1", corev1.ConditionTrue), newPod("", corev1.ConditionFalse), leaving}
 	want := &servingv1.RevisionBackend{
-		Namespace: "ns", Name: "r1", ContainerConcurrency: 3, TimeoutSeconds: 7, H2C: true,
+		Namespace: "ns", Name: "r1", ContainerConcurrency: 3, TimeoutSeconds: 7, ResponseStartTimeoutSeconds: 5, IdleTimeoutSeconds: 6, H2C: true,
 		Pods: []*servingv1.PodEndpoint{{Address: "10.0.0.1:9000", Ready: true}, {Address: "10.0.0.2:9000"}},
 	}
 	if diff := cmp.Diff(want, backendOf(rev, pods, true), protocmp.Transform()); diff != "" {

@@ -384,9 +384,14 @@ type RevisionBackend struct {
 	// The path to probe a pod at; empty means a TCP connection.
 	ProbePath string `protobuf:"bytes,7,opt,name=probe_path,json=probePath,proto3" json:"probe_path,omitempty"`
 	// Why the revision cannot answer, when it cannot: requests get it in a 503.
-	Failure       string `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Failure string `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Seconds in which an answer must begin once a pod has the request; 0 means no limit of its own.
+	ResponseStartTimeoutSeconds int64 `protobuf:"varint,9,opt,name=response_start_timeout_seconds,json=responseStartTimeoutSeconds,proto3" json:"response_start_timeout_seconds,omitempty"`
+	// Seconds without a byte, in either direction, after which a request that a pod has is ended, and a connection that it was
+	// upgraded to; 0 means no limit.
+	IdleTimeoutSeconds int64 `protobuf:"varint,10,opt,name=idle_timeout_seconds,json=idleTimeoutSeconds,proto3" json:"idle_timeout_seconds,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RevisionBackend) Reset() {
@@ -475,6 +480,20 @@ func (x *RevisionBackend) GetFailure() string {
 	return ""
 }
 
+func (x *RevisionBackend) GetResponseStartTimeoutSeconds() int64 {
+	if x != nil {
+		return x.ResponseStartTimeoutSeconds
+	}
+	return 0
+}
+
+func (x *RevisionBackend) GetIdleTimeoutSeconds() int64 {
+	if x != nil {
+		return x.IdleTimeoutSeconds
+	}
+	return 0
+}
+
 // PodEndpoint is one pod.
 type PodEndpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -557,7 +576,7 @@ const file_fairlead_serving_v1_router_proto_rawDesc = "" +
 	"\n" +
 	"RouteShare\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\tR\brevision\x12\x18\n" +
-	"\apercent\x18\x02 \x01(\x05R\apercent\"\xa2\x02\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\"\x99\x03\n" +
 	"\x0fRevisionBackend\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x124\n" +
@@ -567,7 +586,10 @@ const file_fairlead_serving_v1_router_proto_rawDesc = "" +
 	"\x03h2c\x18\x06 \x01(\bR\x03h2c\x12\x1d\n" +
 	"\n" +
 	"probe_path\x18\a \x01(\tR\tprobePath\x12\x18\n" +
-	"\afailure\x18\b \x01(\tR\afailure\"=\n" +
+	"\afailure\x18\b \x01(\tR\afailure\x12C\n" +
+	"\x1eresponse_start_timeout_seconds\x18\t \x01(\x03R\x1bresponseStartTimeoutSeconds\x120\n" +
+	"\x14idle_timeout_seconds\x18\n" +
+	" \x01(\x03R\x12idleTimeoutSeconds\"=\n" +
 	"\vPodEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready2\xa8\x01\n" +
