@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/services/build/pod"
 	"fairlead.dev/services/build/step/contract"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -60,7 +61,8 @@ func (h hooks) validate(_ context.Context, obj, old store.Object) []apierror.Cau
 	causes = append(causes, validateVolumes(spec.GetVolumes())...)
 	causes = append(causes, validateSteps(spec)...)
 	if !h.cfg.AllowNodePower {
-		causes = append(causes, nodePower(spec)...)
+		causes = append(causes, nodepower.Volumes("spec.volumes", spec.GetVolumes())...)
+		causes = append(causes, nodepower.Containers("spec.steps", spec.GetSteps())...)
 	}
 	return causes
 }

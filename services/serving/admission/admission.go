@@ -112,6 +112,7 @@ func (r Rules) validateRevision(obj, old *servingv1.Revision) []apierror.Cause {
 		if !proto.Equal(obj.GetSpec(), old.GetSpec()) {
 			f.add(apierror.ForbiddenField("spec", "a revision cannot change; change its configuration to get a new one"))
 		}
+		r.changedAnnotations(f, obj.GetMetadata().GetAnnotations(), old.GetMetadata().GetAnnotations())
 		return f.causes
 	}
 	r.annotations(f, "metadata.annotations", obj.GetMetadata().GetAnnotations(), obj.GetSpec())

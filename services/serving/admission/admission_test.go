@@ -159,6 +159,12 @@ func TestValidateService(t *testing.T) {
 			},
 			[]string{"spec.template.metadata.annotations[serving.knative.dev/progress-deadline]: no duration"},
 		},
+		{
+			"annotations with power over the node", func(s *servingv1.Service) {
+				s.Spec.Template.Metadata = &metav1.ObjectMeta{Annotations: map[string]string{"container.apparmor.security.beta.kubernetes.io/user-container": "unconfined"}}
+			},
+			[]string{"spec.template.metadata.annotations[container.apparmor.security.beta.kubernetes.io/user-container]: --allow-node-power"},
+		},
 	} {
 		s := read(t, &servingv1.Service{}, sample)
 		rules().defaultService(context.Background(), s, nil)
@@ -262,6 +268,23 @@ func TestRevisionIsImmutable(t *testing.T) {
 	rev.Spec.PodSpec.Containers[0].Image = "b"
 	if causes := rules().validateRevision(rev, old); len(causes) != 1 || causes[0].Field != "spec" {
 		t.Errorf("changed: %v", causes)
+	}
+}
+
+func TestRevisionGetsNoPowerLater(t *testing.T) {
+	const key = "container.apparmor.security.beta.kubernetes.io/a"
+	plain := &servingv1.Revision{Metadata: &metav1.ObjectMeta{Annotations: map[string]string{"note": "b"}}}
+	powerful := &servingv1.Revision{Metadata: &metav1.ObjectMeta{Annotations: map[string]string{"note": "c", key: "unconfined"}}}
+	if causes := rules().validateRevision(powerful, plain); len(causes) != 1 || causes[0].Field != "metadata.annotations["+key+"]" {
+		t.Errorf("added: %v", causes)
+	}
+	if causes := rules().validateRevision(powerful, powerful); len(causes) > 0 {
+		t.Errorf("there since it was allowed: %v", causes)
+	}
+	allowing := rules()
+	allowing.AllowNodePower = true
+	if causes := allowing.validateRevision(powerful, plain); len(causes) > 0 {
+		t.Errorf("allowed: %v", causes)
 	}
 }
 

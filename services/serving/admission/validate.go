@@ -15,6 +15,7 @@ import (
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/serving/autoscaler"
 	"fairlead.dev/services/serving/names"
 )
@@ -22,7 +23,7 @@ import (
 // faults collects what is wrong with an object.
 type faults struct{ causes []apierror.Cause }
 
-func (f *faults) add(c apierror.Cause) { f.causes = append(f.causes, c) }
+func (f *faults) add(causes ...apierror.Cause) { f.causes = append(f.causes, causes...) }
 
 func (f *faults) invalidf(field, format string, args ...any) {
 	f.add(apierror.Invalid(field, fmt.Sprintf(format, args...)))
@@ -69,6 +70,22 @@ func (r Rules) annotations(f *faults, path string, annotations map[string]string
 			f.invalidf(keyed(path, names.AnnotationProgressDeadline), "%q is no duration of whole seconds, such as \"600s\"", v)
 		}
 	}
+	if !r.AllowNodePower {
+		f.add(nodepower.Annotations(path, annotations)...) // they become those of pods
+	}
+}
+
+// changedAnnotations tells what is wrong with the change of a revision's annotations, which reaches its pods.
+func (r Rules) changedAnnotations(f *faults, annotations, old map[string]string) {
+	if r.AllowNodePower {
+		return
+	}
+	changed := maps.Clone(annotations)
+	maps.DeleteFunc(changed, func(key, value string) bool {
+		was, ok := old[key]
+		return ok && was == value
+	})
+	f.add(nodepower.Annotations("metadata.annotations", changed)...)
 }
 
 // traffic tells what is wrong with shares of requests.

@@ -14,6 +14,7 @@ import (
 
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/serving/names"
 )
 
@@ -34,18 +35,19 @@ func (r Rules) revisionSpec(f *faults, at string, spec *servingv1.RevisionSpec) 
 	if pod == nil {
 		return
 	}
-	p := podFaults{faults: f, rules: r, volumes: map[string]bool{}}
+	p := podFaults{faults: f, volumes: map[string]bool{}}
 	p.podFields(at, pod)
 	p.podVolumes(at+".volumes", pod.GetVolumes())
 	p.podContainers(at, pod)
-	p.nodePower(at, pod)
+	if !r.AllowNodePower {
+		f.add(nodepower.Pod(at, pod)...)
+	}
 }
 
 // podFaults collects what is wrong with a pod.
 type podFaults struct {
 	*faults
 
-	rules   Rules
 	volumes map[string]bool
 }
 
