@@ -101,6 +101,8 @@ func (r *reconciler) load(ctx context.Context, s *round) (reconcile.Outcome, err
 	s.owner = kube.Owner{Group: r.kind.Group, Version: r.kind.Version, Kind: r.kind.Kind, Namespace: s.key.Namespace, Name: s.key.Name}
 	if ok {
 		s.build, s.owner = build, kube.OwnerOf(r.kind, build.GetMetadata())
+	} else if _, err := r.builds.Get(ctx, s.key); err == nil || !apierror.IsNotFound(err) {
+		return reconcile.Done, err // it exists: the cache will tell
 	}
 	if err := r.pods.Prune(ctx, s.owner); err != nil {
 		return reconcile.Done, err

@@ -144,6 +144,8 @@ type fixture struct {
 	t      *testing.T
 	store  *store.Store
 	builds store.Client[*buildv1.Build]
+	// unread are the same builds, with a cache that has not been read yet.
+	unread store.Client[*buildv1.Build]
 	kind   kinds.Kind
 }
 
@@ -153,7 +155,8 @@ func newFixture(t *testing.T) *fixture {
 	if !ok {
 		t.Fatal("Build is not a kind")
 	}
-	s, err := store.New(etcdtest.Start(t), store.Options{})
+	client := etcdtest.Start(t)
+	s, err := store.New(client, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +170,11 @@ func newFixture(t *testing.T) *fixture {
 		cancel()
 		<-done
 	})
-	return &fixture{t: t, store: s, kind: kind, builds: store.For[*buildv1.Build](s, kind)}
+	other, err := store.New(client, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{t: t, unread: store.For[*buildv1.Build](other, kind), store: s, kind: kind, builds: store.For[*buildv1.Build](s, kind)}
 }
 
 func (f *fixture) reconciler(w *world) *reconciler {
@@ -392,6 +399,38 @@ func TestObstacles(t *testing.T) {
 				t.Errorf("condition %v, want %s: … %s …", got, c.reason, c.says)
 			}
 		})
+	}
+}
+
+// TestPrunesWhatIsGone has a cache that knows nothing, as one that lags.
+func TestPrunesWhatIsGone(t *testing.T) {
+	f := newFixture(t)
+	left := &corev1.Pod{ObjectMeta: kmetav1.ObjectMeta{Labels: map[string]string{kube.LabelOwnerUID: "uid"}}}
+	for _, c := range []struct {
+		reason string
+		key    store.Key
+		kept   bool
+	}{
+		{"a build that the cache does not know yet keeps its pod", f.create("there", nil), true},
+		{"the pod of a build that is gone goes", store.Key{Namespace: "shop", Name: "gone"}, false},
+	} {
+		w := &world{now: time.Unix(1_700_000_000, 0), pod: left}
+		r := f.reconciler(w)
+		r.builds = f.unread
+		if _, err := r.Reconcile(t.Context(), c.key); err != nil {
+			t.Fatal(err)
+		}
+		if kept := w.pod != nil; kept != c.kept {
+			t.Errorf("%s: kept: %t; %v", c.reason, kept, w.log)
+		}
+	}
+	w := &world{pod: left}
+	r := f.reconciler(w)
+	r.builds = f.unread
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Reconcile(ctx, store.Key{Namespace: "shop", Name: "gone"}); err == nil || w.pod == nil {
+		t.Errorf("with a store that does not answer: %v, %v", err, w.log)
 	}
 }
 
