@@ -25,6 +25,9 @@ var (
 	errDrain   = errors.New("the router shuts down")
 )
 
+// flushWithin is how long bytes of an answer of known length may stay with the router. Streams are passed on at once.
+const flushWithin = 20 * time.Millisecond
+
 // statusClientGone is what is noted for a request whose caller went away; nobody gets it.
 const statusClientGone = 499
 
@@ -69,7 +72,7 @@ func (x *exchange) serve(w http.ResponseWriter, req *http.Request) {
 	proxy := httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      x,
-		FlushInterval:  -1,
+		FlushInterval:  flushWithin,
 		BufferPool:     x.router.buffers,
 		ErrorLog:       x.router.proxyLog,
 		ModifyResponse: x.answered,

@@ -359,6 +359,38 @@ func TestH2C(t *testing.T) {
 	}
 }
 
+func TestStreamsFlow(t *testing.T) {
+	g := start(t, nil)
+	next := make(chan struct{})
+	pod := server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/known" {
+			w.Header().Set("Content-Length", "10")
+		}
+		for i := range 5 {
+			fmt.Fprintf(w, "%d\n", i)
+			_ = http.NewResponseController(w).Flush()
+			<-next
+		}
+	})
+	g.program(t, toR(), revision("r", true, pod))
+	for _, path := range []string{"/unknown", "/known"} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.address+path, http.NoBody)
+		req.Host = "a"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(resp.Body)
+		for i := range 5 {
+			if line, err := lines.ReadString('\n'); err != nil || line != fmt.Sprintln(i) {
+				t.Fatalf("%s: got %q, %v", path, line, err)
+			}
+			next <- struct{}{} // the pod goes on only when a line has come
+		}
+		_ = resp.Body.Close()
+	}
+}
+
 func TestRemovedPodFinishesWhatItHas(t *testing.T) {
 	g := start(t, nil)
 	hosts := toR()
