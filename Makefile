@@ -24,7 +24,7 @@ help: ## List the targets.
 build: ## Build fairlead and the local Kubernetes into .fairlead/bin.
 	@mkdir -p $(BIN)
 	@deploy/devcluster/build.sh $(BIN)
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/fairlead ./services/fairlead
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/fairlead ./services/fairlead
 	@go build -o $(BIN)/quickstart ./services/e2e/cmd/quickstart
 	@cd services/tools && GOWORK=off go build -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl
 

@@ -15,10 +15,12 @@ import (
 	"fairlead.dev/services/internal/version"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := cli.New(version.String(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	root.AddCommand(server.Command())
-	os.Exit(cli.Run(ctx, root))
+	return cli.Run(ctx, root)
 }

@@ -19,6 +19,7 @@ import (
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
+	"fairlead.dev/services/internal/wire"
 )
 
 // applyVersion is the version of what /apply answers with.
@@ -123,7 +124,7 @@ func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, dryRun bool
 	}
 	path += "/" + res.Name + "/" + url.PathEscape(doc.Name)
 
-	before, _, err := n.object(ctx, http.MethodGet, path, nil)
+	before, err := n.object(ctx, http.MethodGet, path, nil)
 	if err != nil && !apierror.IsNotFound(err) {
 		return "", "", err
 	}
@@ -131,7 +132,7 @@ func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, dryRun bool
 	if dryRun {
 		query += "&dryRun=All"
 	}
-	after, _, err := n.object(ctx, http.MethodPatch, path+query, doc.JSON)
+	after, err := n.object(ctx, http.MethodPatch, path+query, doc.JSON)
 	switch {
 	case err != nil:
 		return "", "", err
@@ -144,23 +145,23 @@ func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, dryRun bool
 }
 
 // object asks the cluster for an object, or to apply one, and returns its version.
-func (n *nativeApply) object(ctx context.Context, method, path string, body []byte) (version string, code int, err error) {
+func (n *nativeApply) object(ctx context.Context, method, path string, body []byte) (version string, err error) {
 	header := http.Header{"Accept": {mimeJSON}}
 	if body != nil {
-		header.Set("Content-Type", "application/apply-patch+yaml")
+		header.Set("Content-Type", wire.ContentTypeApply)
 	}
 	code, _, data, err := n.cluster.do(ctx, method, path, header, body)
 	if err != nil {
-		return "", 0, err
+		return "", err
 	}
 	if code >= http.StatusBadRequest {
-		return "", code, fromKubernetes(code, data)
+		return "", fromKubernetes(code, data)
 	}
 	var obj kmetav1.PartialObjectMetadata
 	if err := json.Unmarshal(data, &obj); err != nil {
-		return "", code, apierror.Internal(fmt.Errorf("gateway: %s %s of the cluster: %w", method, path, err))
+		return "", apierror.Internal(fmt.Errorf("gateway: %s %s of the cluster: %w", method, path, err))
 	}
-	return obj.ResourceVersion, code, nil
+	return obj.ResourceVersion, nil
 }
 
 // fromKubernetes is the error that a Status of the cluster tells.

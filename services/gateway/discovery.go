@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,12 +38,7 @@ func (d *discovery) groupVersions() map[string][]string {
 }
 
 func (d *discovery) groups() []string {
-	var out []string
-	for g := range d.groupVersions() {
-		out = append(out, g)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(d.groupVersions()))
 }
 
 // handles tells whether a path is one of discovery that we answer.

@@ -211,6 +211,7 @@ func writeText(w http.ResponseWriter, code int, text string) {
 // recorder remembers the code of an answer, and lets streams and upgrades through.
 type recorder struct {
 	http.ResponseWriter
+
 	code int
 	long bool
 }

@@ -93,6 +93,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Listener is an address at which the gateway answers.
 type Listener struct {
 	net.Listener
+
 	// TLS makes it HTTPS; nil means plain HTTP, for loopback only.
 	TLS *tls.Config
 }

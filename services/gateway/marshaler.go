@@ -166,7 +166,7 @@ func message(v any) (proto.Message, error) {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() == reflect.Pointer && rv.Elem().Kind() == reflect.Pointer {
 		rv.Elem().Set(reflect.New(rv.Elem().Type().Elem()))
-		if msg, ok := rv.Elem().Interface().(proto.Message); ok {
+		if msg, ok := reflect.TypeAssert[proto.Message](rv.Elem()); ok {
 			return msg, nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -21,10 +22,8 @@ import (
 	"k8s.io/client-go/transport"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/rpc"
 )
-
-// identityPrefix stands before our users' and groups' names in the cluster.
-const identityPrefix = "fairlead:"
 
 // websocketBearer is the prefix of the websocket subprotocol that carries a token, as browsers send it.
 const websocketBearer = "base64url.bearer.authorization.k8s.io."
@@ -139,9 +138,9 @@ func impersonate(h http.Header, c *caller) {
 			h.Set("Sec-Websocket-Protocol", strings.Join(kept, ", "))
 		}
 	}
-	h.Set("Impersonate-User", identityPrefix+c.user)
+	h.Set("Impersonate-User", rpc.ClusterPrefix+c.user)
 	for _, g := range c.groups {
-		h.Add("Impersonate-Group", identityPrefix+g)
+		h.Add("Impersonate-Group", rpc.ClusterPrefix+g)
 	}
 }
 
@@ -174,15 +173,13 @@ func (p *passThrough) do(ctx context.Context, method, path string, header http.H
 	if err != nil {
 		return 0, nil, nil, apierror.Internal(err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	impersonate(req.Header, callerFrom(ctx))
 	res, err := p.client.Do(req)
 	if err != nil {
 		return 0, nil, nil, clusterAway().Wrap(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, limit))
 	if err != nil {
 		return 0, nil, nil, clusterAway().Wrap(err)

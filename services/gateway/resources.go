@@ -31,6 +31,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/resource"
+	"fairlead.dev/services/internal/wire"
 )
 
 // Media types.
@@ -41,7 +42,7 @@ const (
 )
 
 // patchTypes are the forms of patches that are understood.
-var patchTypes = []string{"application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"}
+var patchTypes = []string{wire.ContentTypeJSONPatch, wire.ContentTypeMergePatch, wire.ContentTypeApply}
 
 // resources answers for our own kinds through grpc-gateway's generated handlers.
 type resources struct {
@@ -311,8 +312,7 @@ func unsupported(r *http.Request, accepted ...string) error {
 // readBody reads a body whole; what is over the limit is refused.
 func readBody(r *http.Request) ([]byte, error) {
 	data, err := io.ReadAll(r.Body)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, apierror.New(apierror.ReasonRequestEntityTooLarge, "the request body is larger than %d bytes; send less, or in several requests", tooLarge.Limit)
 	}
 	if err != nil {
@@ -396,7 +396,7 @@ func (rs *resources) fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Ma
 func beforeResponse(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 	v := viewFrom(ctx)
 	md, _ := runtime.ServerMetadataFromContext(ctx)
-	for _, text := range append(v.warnings, md.HeaderMD.Get(resource.WarningKey)...) {
+	for _, text := range append(v.warnings, md.HeaderMD.Get(wire.WarningKey)...) {
 		w.Header().Add("Warning", `299 - `+strconv.Quote(text))
 	}
 	v.warnings = nil

@@ -36,7 +36,7 @@ func FreePorts(address string) (Ports, error) {
 		if err != nil {
 			return Ports{}, fmt.Errorf("free port: %w", err)
 		}
-		defer l.Close() //nolint:errcheck // only to hold the port until all are picked
+		defer l.Close()
 		tcp, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
 			return Ports{}, fmt.Errorf("free port: %s is no TCP address", l.Addr())
@@ -46,7 +46,7 @@ func FreePorts(address string) (Ports, error) {
 		if err != nil {
 			return Ports{}, fmt.Errorf("free port at %s: %w", address, err)
 		}
-		defer other.Close() //nolint:errcheck // the same
+		defer other.Close()
 	}
 	return p, nil
 }
@@ -113,7 +113,7 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	defer log.Close()                              //nolint:errcheck // the process has its own
+	defer log.Close()
 	cmd := exec.Command(cfg.Binary, cfg.args()...) //nolint:noctx // it outlives the caller where that is wanted
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -180,8 +180,8 @@ func (s *Server) Kill() error {
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill the server: %w", err)
 	}
-	<-s.done
-	s.done <- nil
+	err := <-s.done
+	s.done <- err // for those who ask again; that it was killed is no error
 	return nil
 }
 

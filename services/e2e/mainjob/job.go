@@ -72,8 +72,8 @@ func (j *job) context(ctx context.Context) context.Context {
 	return ctx
 }
 
-// say adds a remark to the line of the step.
-func (j *job) say(format string, args ...any) { j.note += "  " + fmt.Sprintf(format, args...) }
+// sayf adds a remark to the line of the step.
+func (j *job) sayf(format string, args ...any) { j.note += "  " + fmt.Sprintf(format, args...) }
 
 func (j *job) takeNote() string {
 	n := j.note
@@ -148,7 +148,7 @@ func (j *job) get(ctx context.Context, path string) (code int, text string, err 
 	if err != nil {
 		return 0, "", fmt.Errorf("router: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		return 0, "", fmt.Errorf("router: %w", err)

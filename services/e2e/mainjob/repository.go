@@ -80,7 +80,7 @@ func (r *repository) commit(ctx context.Context, message string) (string, error)
 
 // write replaces a file of the work tree.
 func (r *repository) write(name, content string) error {
-	return os.WriteFile(filepath.Join(r.work, name), []byte(content), fs.FileMode(0o644)) //nolint:wrapcheck,gosec // says it all; meant to be read
+	return os.WriteFile(filepath.Join(r.work, name), []byte(content), fs.FileMode(0o644)) //nolint:wrapcheck // says it all
 }
 
 func git(ctx context.Context, args ...string) (string, error) {

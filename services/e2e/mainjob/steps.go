@@ -49,7 +49,7 @@ func (j *job) commit(ctx context.Context, message string) error {
 		return err
 	}
 	j.commits = append(j.commits, commit)
-	j.say("%.8s", commit)
+	j.sayf("%.8s", commit)
 	return nil
 }
 
@@ -165,12 +165,12 @@ func (j *job) idle(ctx context.Context) error {
 	if strings.TrimSpace(out) != "" {
 		return fmt.Errorf("pods are left: %s", out)
 	}
-	j.say("zero after %.1f s", time.Since(start).Seconds())
+	j.sayf("zero after %.1f s", time.Since(start).Seconds())
 	start = time.Now()
 	if err := j.answers(ctx, firstMessage); err != nil {
 		return err
 	}
-	j.say("cold start %.2f s", time.Since(start).Seconds())
+	j.sayf("cold start %.2f s", time.Since(start).Seconds())
 	return nil
 }
 
@@ -231,7 +231,7 @@ func (j *job) split(ctx context.Context) error {
 			return fmt.Errorf("the service answered %d %q", code, text)
 		}
 	}
-	j.say("%d/%d of %d", first, second, splitRequests)
+	j.sayf("%d/%d of %d", first, second, splitRequests)
 	if second < splitLow || second > splitHigh {
 		return fmt.Errorf("%d of %d requests went to the second commit, which is not about 20 %%", second, splitRequests)
 	}

@@ -18,8 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/auth"
@@ -84,7 +82,7 @@ func (s *server) run(ctx context.Context) error {
 	case <-work.ctx.Done():
 	case <-state.ctx.Done():
 	}
-	var errs []error
+	errs := make([]error, 0, 3)
 	s.started.health.Shutdown() // says that we serve no more
 	for _, t := range []*tier{front, work, state} {
 		t.end()
@@ -147,8 +145,8 @@ func (s *server) firstStart(ctx context.Context) error {
 		s.log.InfoContext(ctx, "made the administrator's token", "file", s.cfg.tokenFile())
 	}
 	if s.cfg.WriteKubeconfig != "" {
-		if err := writeKubeconfig(s.cfg.WriteKubeconfig, url, s.tls.ca, token); err != nil {
-			return err
+		if err := s.writeKubeconfig(token); err != nil {
+			return fmt.Errorf("kubeconfig: %w", err)
 		}
 	}
 	select {
@@ -163,20 +161,15 @@ func (s *server) firstStart(ctx context.Context) error {
 }
 
 // writeKubeconfig writes a kubeconfig of the front door, for its owner's eyes only.
-func writeKubeconfig(file, url string, ca []byte, token string) error {
-	const name = "fairlead"
-	cfg := clientcmdapi.NewConfig()
-	cfg.Clusters[name] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
-	cfg.AuthInfos[auth.UserAdmin] = &clientcmdapi.AuthInfo{Token: token}
-	cfg.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: auth.UserAdmin, Namespace: "default"}
-	cfg.CurrentContext = name
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("kubeconfig: %w", err)
+func (s *server) writeKubeconfig(token string) error {
+	text, err := s.auth.Kubeconfig(auth.UserAdmin, "", token)
+	if err != nil {
+		return err
 	}
-	if err := clientcmd.WriteToFile(*cfg, file); err != nil { // with mode 0600
-		return fmt.Errorf("kubeconfig: %w", err)
+	if err := os.MkdirAll(filepath.Dir(s.cfg.WriteKubeconfig), 0o700); err != nil {
+		return err
 	}
-	return nil
+	return os.WriteFile(s.cfg.WriteKubeconfig, []byte(text), 0o600)
 }
 
 // progress tells whether the start is over, over HTTP and to gRPC's health checks.

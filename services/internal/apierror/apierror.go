@@ -189,8 +189,8 @@ func InvalidObject(r Resource, name string, causes []Cause) *Error {
 
 // Is tells whether err is, or wraps, an Error of the reason.
 func Is(err error, reason Reason) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Reason == reason
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Reason == reason
 }
 
 // IsNotFound tells whether err says that an object does not exist.
@@ -217,7 +217,7 @@ func (e *Error) Kubernetes() *kmetav1.Status {
 		Status:   kmetav1.StatusFailure,
 		Message:  e.Message,
 		Reason:   kmetav1.StatusReason(e.Reason),
-		Code:     int32(e.HTTPCode()), //nolint:gosec // HTTP codes fit
+		Code:     int32(e.HTTPCode()),
 	}
 	if e.Name == "" && len(e.Causes) == 0 && e.RetryAfter == 0 && e.Resource == (Resource{}) {
 		return s
@@ -229,7 +229,7 @@ func (e *Error) Kubernetes() *kmetav1.Status {
 	for _, c := range e.Causes {
 		d.Causes = append(d.Causes, kmetav1.StatusCause{Type: kmetav1.CauseType(c.Reason), Message: c.Message, Field: c.Field})
 	}
-	d.RetryAfterSeconds = int32((e.RetryAfter + time.Second - 1) / time.Second) //nolint:gosec // bounded by the callers
+	d.RetryAfterSeconds = int32((e.RetryAfter + time.Second - 1) / time.Second)
 	s.Details = d
 	return s
 }

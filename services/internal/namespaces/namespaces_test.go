@@ -21,7 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type fixed map[string]kube.NamespaceState
 
-func (f fixed) State(_ context.Context, name string) (kube.NamespaceState, error) { return f[name], nil }
+func (f fixed) State(_ context.Context, name string) (kube.NamespaceState, error) {
+	return f[name], nil
+}
 
 func TestReconcileDeletesOnlyWhereNothingMayLive(t *testing.T) {
 	s, err := store.New(etcdtest.Start(t), store.Options{})

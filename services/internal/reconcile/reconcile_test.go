@@ -107,7 +107,9 @@ func TestRun(t *testing.T) {
 		seen <- key.Name
 		return reconcile.Result{}, nil
 	})
-	go func() { ended <- reconcile.Run(ctx, "test", r, reconcile.Options{}, reconcile.FromCache(s.Cache(kind), nil)) }()
+	go func() {
+		ended <- reconcile.Run(ctx, "test", r, reconcile.Options{}, reconcile.FromCache(s.Cache(kind), nil))
+	}()
 	expect := func(want string) {
 		t.Helper()
 		for {

@@ -53,7 +53,7 @@ func testRebuild(t *testing.T, s *store.Store) {
 	var writers sync.WaitGroup
 	for i := range 4 {
 		writers.Go(func() {
-			if err := scribble(t, s, rand.New(rand.NewPCG(uint64(i), 7))); err != nil { //nolint:gosec // the same each time
+			if err := scribble(t, s, rand.New(rand.NewPCG(uint64(i), 7))); err != nil {
 				t.Error(err)
 			}
 		})
