@@ -26,8 +26,6 @@ const (
 	GroupServices = "system:fairlead:services"
 	// ServiceUserPrefix is what the users of Fairlead's own services begin with.
 	ServiceUserPrefix = "system:fairlead:"
-	// ClusterPrefix is what our users and groups begin with where the cluster sees them.
-	ClusterPrefix = "fairlead:"
 
 	roleClusterAdmin = "cluster-admin"
 	roleDataPlane    = "fairlead:data-plane"

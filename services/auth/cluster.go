@@ -30,7 +30,7 @@ func (s *Server) bindAdministrators(ctx context.Context) error {
 	}
 	bind := rbacapply.ClusterRoleBinding(name).
 		WithLabels(map[string]string{kube.LabelInstallation: installation}).
-		WithSubjects(rbacapply.Subject().WithKind(rbacv1.GroupKind).WithAPIGroup(rbacv1.GroupName).WithName(ClusterPrefix + GroupAdmins)).
+		WithSubjects(rbacapply.Subject().WithKind(rbacv1.GroupKind).WithAPIGroup(rbacv1.GroupName).WithName(rpc.ClusterPrefix + GroupAdmins)).
 		WithRoleRef(rbacapply.RoleRef().WithKind(kindClusterRole).WithAPIGroup(rbacv1.GroupName).WithName("cluster-admin"))
 	_, err := s.deps.Kube.Clientset().RbacV1().ClusterRoleBindings().
 		Apply(ctx, bind, kmetav1.ApplyOptions{FieldManager: fieldManager, Force: true})
@@ -46,11 +46,11 @@ func (s *Server) bindAdministrators(ctx context.Context) error {
 func (s *Server) exceedsInCluster(ctx context.Context, caller, other *rpc.Identity) (string, error) {
 	foreign := map[subject]bool{}
 	if other.User != caller.User {
-		foreign[subject{subjectUser, ClusterPrefix + other.User}] = true
+		foreign[subject{subjectUser, rpc.ClusterPrefix + other.User}] = true
 	}
 	for _, group := range other.Groups {
 		if !slices.Contains(caller.Groups, group) {
-			foreign[subject{subjectGroup, ClusterPrefix + group}] = true
+			foreign[subject{subjectGroup, rpc.ClusterPrefix + group}] = true
 		}
 	}
 	if len(foreign) == 0 {
@@ -104,11 +104,11 @@ func named(subjects []rbacv1.Subject, names map[subject]bool) string {
 func (s *Server) mayDoAllInCluster(ctx context.Context, caller *rpc.Identity) (bool, error) {
 	groups := append(make([]string, 0, 1+len(caller.Groups)), groupAuthenticated)
 	for _, group := range caller.Groups {
-		groups = append(groups, ClusterPrefix+group)
+		groups = append(groups, rpc.ClusterPrefix+group)
 	}
 	review, err := s.deps.Kube.Clientset().AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: ClusterPrefix + caller.User, Groups: groups,
+			User: rpc.ClusterPrefix + caller.User, Groups: groups,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: wildcard, Group: wildcard, Resource: wildcard},
 		},
 	}, kmetav1.CreateOptions{})

@@ -37,6 +37,15 @@ func (s *Server) kubeconfigTarget() (kubeconfigTarget, error) {
 	return s.target, nil
 }
 
+// Kubeconfig makes a kubeconfig that leads where SetKubeconfigTarget says. An empty namespace is `default`.
+func (s *Server) Kubeconfig(user, namespace, token string) (string, error) {
+	target, err := s.kubeconfigTarget()
+	if err != nil {
+		return "", err
+	}
+	return target.kubeconfig(user, namespace, token)
+}
+
 // kubeconfig makes a kubeconfig by which a user reaches the front door.
 func (t kubeconfigTarget) kubeconfig(user, namespace, token string) (string, error) {
 	const name = "fairlead"

@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/services/internal/client"
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
 
 // What became of a document.
@@ -222,7 +223,7 @@ func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action,
 		return "", "", err //nolint:wrapcheck // an error of ours
 	}
 	req := &metav1.PatchRequest{
-		Namespace: doc.Namespace, Name: doc.Name, Patch: doc.JSON, ContentType: "application/apply-patch+yaml",
+		Namespace: doc.Namespace, Name: doc.Name, Patch: doc.JSON, ContentType: wire.ContentTypeApply,
 		FieldManager: a.FieldManager, FieldValidation: "Strict", Force: true,
 	}
 	if dryRun {

@@ -19,10 +19,8 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
-
-// warningKey is the metadata key under which servers send warnings about a request, one value each.
-const warningKey = "fairlead-warning"
 
 // Client calls the services of kinds over a connection. It may be used by many goroutines.
 type Client struct {
@@ -158,7 +156,7 @@ func Warnings(tell func(string)) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		var header metadata.MD
 		err := invoke(ctx, method, req, reply, conn, append(opts, grpc.Header(&header))...)
-		for _, w := range header.Get(warningKey) {
+		for _, w := range header.Get(wire.WarningKey) {
 			tell(w)
 		}
 		return err

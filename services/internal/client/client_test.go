@@ -25,8 +25,8 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/client"
-	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -69,7 +69,7 @@ func (*builds) Get(ctx context.Context, r *metav1.GetRequest) (*buildv1.Build, e
 	if r.GetName() == "absent" {
 		return nil, apierror.ToStatus(apierror.NotFound(store.ResourceOf(kind()), "absent")).Err()
 	}
-	_ = grpc.SetHeader(ctx, metadata.Pairs(resource.WarningKey, "one", resource.WarningKey, "two"))
+	_ = grpc.SetHeader(ctx, metadata.Pairs(wire.WarningKey, "one", wire.WarningKey, "two"))
 	return build(r.GetName(), "1"), nil
 }
 

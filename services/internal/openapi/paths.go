@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/wire"
 )
 
 const (
@@ -231,7 +232,7 @@ func (g *generator) kind(op object, b binding, k kinds.Kind) {
 		patch := g.fixed(patchName, object{
 			keyType: typeObject, keyDescription: "The patch, in the form that the media type says.", "x-kubernetes-preserve-unknown-fields": true,
 		})
-		op["requestBody"] = requestBody(patch, "application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
+		op["requestBody"] = requestBody(patch, wire.ContentTypeJSONPatch, wire.ContentTypeMergePatch, wire.ContentTypeApply)
 	case methodDelete, "DeleteCollection":
 		op["requestBody"] = object{keyContent: object{mimeJSON: object{keySchema: g.deleteOptions()}}}
 	}

@@ -16,12 +16,7 @@ import (
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
-)
-
-// Content types of patches, besides rpc.ContentTypeApply.
-const (
-	contentTypeJSONPatch  = "application/json-patch+json"
-	contentTypeMergePatch = "application/merge-patch+json"
+	"fairlead.dev/services/internal/wire"
 )
 
 // applyTries is how often an apply looks again when the object comes and goes under its hands.
@@ -83,16 +78,16 @@ func (s *server) readPatch(r *metav1.PatchRequest) (*patch, error) {
 		contentType = r.GetContentType()
 	}
 	switch contentType {
-	case contentTypeJSONPatch:
+	case wire.ContentTypeJSONPatch:
 		p.edit, err = readJSONPatch(r.GetPatch())
-	case contentTypeMergePatch:
+	case wire.ContentTypeMergePatch:
 		p.edit, err = readMergePatch(r.GetPatch())
-	case rpc.ContentTypeApply:
+	case wire.ContentTypeApply:
 		err = s.readApply(p, r.GetPatch())
 	default:
 		err = apierror.New(apierror.ReasonUnsupportedMediaType,
 			"the body of the request was in an unknown format (%q) - accepted media types include: %s, %s, %s",
-			contentType, contentTypeJSONPatch, contentTypeMergePatch, rpc.ContentTypeApply)
+			contentType, wire.ContentTypeJSONPatch, wire.ContentTypeMergePatch, wire.ContentTypeApply)
 	}
 	return p, err
 }

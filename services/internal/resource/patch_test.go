@@ -16,8 +16,8 @@ import (
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
-	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/wire"
 )
 
 const (
@@ -128,7 +128,7 @@ func TestFieldValidationWarns(t *testing.T) {
 		_, err := f.build.Patch(f.ctx, &metav1.PatchRequest{
 			Namespace: "shop", Name: "web", ContentType: mergePatch, Patch: []byte(`{"spec":{"stepz":1}}`), FieldValidation: validation,
 		}, grpc.Header(&header))
-		if d := cmp.Diff(want, header.Get(resource.WarningKey)); d != "" || err != nil {
+		if d := cmp.Diff(want, header.Get(wire.WarningKey)); d != "" || err != nil {
 			t.Errorf("%s: %v, warnings (-want +got):\n%s", validation, err, d)
 		}
 	}
@@ -148,7 +148,7 @@ spec:
 `
 
 func (f *fixture) apply(doc string, change func(*metav1.PatchRequest)) (*buildv1.Build, error) {
-	r := &metav1.PatchRequest{Namespace: "shop", Name: "web", ContentType: rpc.ContentTypeApply, Patch: []byte(doc)}
+	r := &metav1.PatchRequest{Namespace: "shop", Name: "web", ContentType: wire.ContentTypeApply, Patch: []byte(doc)}
 	if change != nil {
 		change(r)
 	}

@@ -15,10 +15,8 @@ import (
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
-
-// WarningKey is the metadata key under which warnings about a request come back, one value each.
-const WarningKey = "fairlead-warning"
 
 // StreamKey is the metadata key that comes with the headers of a watch that stands, before its first event.
 const StreamKey = "fairlead-stream"
@@ -179,7 +177,7 @@ func warn(ctx context.Context, warnings []string) {
 	md := metadata.MD{}
 	for _, w := range warnings {
 		ascii := strconv.QuoteToASCII(w)
-		md.Append(WarningKey, strings.ReplaceAll(ascii[1:len(ascii)-1], `\"`, `"`))
+		md.Append(wire.WarningKey, strings.ReplaceAll(ascii[1:len(ascii)-1], `\"`, `"`))
 	}
 	_ = grpc.SetHeader(ctx, md) // fails only where there is no transport to tell
 }

@@ -9,6 +9,9 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
+// ClusterPrefix is what our users and groups begin with where the cluster sees them.
+const ClusterPrefix = "fairlead:"
+
 // Identity is who a caller is taken for.
 type Identity struct {
 	// User is the user's name.

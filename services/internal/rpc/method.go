@@ -17,10 +17,8 @@ import (
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/wire"
 )
-
-// ContentTypeApply is the content type of patches that create what does not exist.
-const ContentTypeApply = "application/apply-patch+yaml"
 
 // verbCreate is the verb of what has no name yet.
 const verbCreate = "create"
@@ -172,7 +170,7 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 // mayCreate tells whether the request creates its object where there is none.
 func (m method) mayCreate(msg proto.Message) bool {
 	patch, ok := msg.(*metav1.PatchRequest)
-	return ok && m.kind && patch.GetContentType() == ContentTypeApply
+	return ok && m.kind && patch.GetContentType() == wire.ContentTypeApply
 }
 
 // objectMeta returns the metadata of the object that a request of a kind's service holds, nil where it holds none.

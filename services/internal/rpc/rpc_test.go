@@ -31,6 +31,7 @@ import (
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -235,7 +236,7 @@ func TestAttributesComeFromTheRequest(t *testing.T) {
 			return err
 		}, []Attributes{is("patch", "status", "a", "b")}},
 		"apply": {"an apply may create", func(ctx context.Context) error {
-			_, err := build.Patch(ctx, &metav1.PatchRequest{Namespace: "a", Name: "b", Patch: []byte("{}"), ContentType: ContentTypeApply})
+			_, err := build.Patch(ctx, &metav1.PatchRequest{Namespace: "a", Name: "b", Patch: []byte("{}"), ContentType: wire.ContentTypeApply})
 			return err
 		}, []Attributes{is("patch", "", "a", "b"), is("create", "", "a", "b")}},
 		"deletecollection": {"", func(ctx context.Context) error {
