@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -201,4 +202,33 @@ func waitLog(t *testing.T, ns, selector, text string) {
 		}
 	}
 	t.Fatalf("no pod of %s said %q: %s", selector, text, out)
+}
+
+// TestObjectsGoWithTheirNamespace deletes a namespace with a service in it: our objects go, and the namespace can.
+func TestObjectsGoWithTheirNamespace(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, goodService(app(t)))
+	until(t, "serving.knative.dev/v1", ns, "services", "web", time.Minute, func(o object) bool { return o.condition("Ready").Status == "True" })
+	if out, err := kubectl(t, "", "delete", "namespace", ns, "--timeout=90s"); err != nil {
+		t.Fatalf("delete: %v %s", err, out)
+	}
+	for _, plural := range []string{"services", "configurations", "routes", "revisions"} {
+		var list struct{ Items []object }
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			a := do(t, request{method: "GET", path: path("serving.knative.dev/v1", ns, plural)})
+			if err := json.Unmarshal(a.body, &list); err != nil {
+				t.Fatalf("%d %s", a.code, a.body)
+			}
+			if len(list.Items) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s are left: %s", plural, a.body)
+			}
+		}
+	}
+	a := do(t, request{method: "POST", path: path("serving.knative.dev/v1", ns, "services"), body: goodService(app(t)), contentType: "application/json"})
+	if a.code != 404 {
+		t.Errorf("a service in the namespace that is gone: %d %s, want 404", a.code, a.body)
+	}
 }

@@ -134,7 +134,7 @@ func namespace(t *testing.T) string {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if err := s.kube.CoreV1().Namespaces().Delete(ctx, name, kmetav1.DeleteOptions{}); err != nil {
+		if err := s.kube.CoreV1().Namespaces().Delete(ctx, name, kmetav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			t.Errorf("delete namespace: %v", err)
 		}
 	})
