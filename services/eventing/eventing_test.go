@@ -485,7 +485,8 @@ func TestDefaults(t *testing.T) {
 	}
 	bob := metadata.AppendToOutgoingContext(f.ctx)
 	tr.Spec.Filter = &eventingv1.TriggerFilter{Attributes: map[string]string{"type": "x"}}
-	tr.Metadata.Annotations, tr.Metadata.ResourceVersion = nil, "" // whatever the controller wrote since
+	tr.Metadata.Annotations = map[string]string{"eventing.knative.dev/creator": "mallory"}
+	tr.Metadata.ResourceVersion = "" // whatever the controller wrote since
 	tr, err = f.triggers.Update(bob, &eventingv1.TriggerServiceUpdateRequest{Object: tr})
 	if err != nil || tr.GetMetadata().GetAnnotations()["eventing.knative.dev/creator"] != "alice" || tr.GetMetadata().GetGeneration() != 2 {
 		t.Errorf("update: got %v, %v", tr, err)

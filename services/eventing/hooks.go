@@ -17,7 +17,6 @@ import (
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/resource"
-	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
 
 	"fairlead.dev/services/eventing/delivery"
@@ -25,11 +24,11 @@ import (
 
 // Annotations and labels that Knative's clients know.
 const (
-	annotationClass        = "eventing.knative.dev/broker.class"
-	annotationCreator      = "eventing.knative.dev/creator"
-	annotationLastModifier = "eventing.knative.dev/lastModifier"
-	labelBroker            = "eventing.knative.dev/broker"
+	annotationClass = "eventing.knative.dev/broker.class"
+	labelBroker     = "eventing.knative.dev/broker"
 )
+
+var writers = resource.WriterAnnotations{Creator: "eventing.knative.dev/creator", LastModifier: "eventing.knative.dev/lastModifier"}
 
 // classes are the broker classes that this service makes: its own, and the one that existing documents name for a broker
 // without needs of its own.
@@ -59,7 +58,7 @@ func defaultBrokerObject(ctx context.Context, obj, old store.Object) {
 	delivery.SetDefaults(b.Spec.Delivery)
 	defaultNamespace(b.Spec.Delivery.GetDeadLetterSink(), b.GetMetadata())
 	was, _ := old.(*eventingv1.Broker)
-	recordWriter(ctx, b.GetMetadata(), was.GetMetadata(), was == nil || !proto.Equal(was.GetSpec(), b.GetSpec()))
+	writers.Record(ctx, b.GetMetadata(), was.GetMetadata(), was == nil || !proto.Equal(was.GetSpec(), b.GetSpec()))
 }
 
 func defaultTrigger(ctx context.Context, obj, old store.Object) {
@@ -79,42 +78,12 @@ func defaultTrigger(ctx context.Context, obj, old store.Object) {
 		m.Labels[labelBroker] = t.Spec.Broker
 	}
 	was, _ := old.(*eventingv1.Trigger)
-	recordWriter(ctx, t.GetMetadata(), was.GetMetadata(), was == nil || !proto.Equal(was.GetSpec(), t.GetSpec()))
+	writers.Record(ctx, t.GetMetadata(), was.GetMetadata(), was == nil || !proto.Equal(was.GetSpec(), t.GetSpec()))
 }
 
 func defaultNamespace(d *eventingv1.Destination, m *metav1.ObjectMeta) {
 	if ref := d.GetRef(); ref != nil && ref.Namespace == "" {
 		ref.Namespace = m.GetNamespace()
-	}
-}
-
-// recordWriter notes who made an object, and who last changed its spec.
-func recordWriter(ctx context.Context, m, old *metav1.ObjectMeta, changed bool) {
-	if m == nil {
-		return
-	}
-	set := func(key, value string) {
-		if value == "" {
-			return
-		}
-		if m.Annotations == nil {
-			m.Annotations = map[string]string{}
-		}
-		m.Annotations[key] = value
-	}
-	var user string
-	if id, ok := rpc.IdentityFrom(ctx); ok {
-		user = id.User
-	}
-	if old == nil {
-		set(annotationCreator, user)
-	} else {
-		set(annotationCreator, old.GetAnnotations()[annotationCreator])
-	}
-	if changed {
-		set(annotationLastModifier, user)
-	} else {
-		set(annotationLastModifier, old.GetAnnotations()[annotationLastModifier])
 	}
 }
 

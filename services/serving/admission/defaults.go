@@ -10,13 +10,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
-	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
-	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/serving/names"
 )
 
 const wholePercent = 100
+
+var writers = resource.WriterAnnotations{Creator: names.AnnotationCreator, LastModifier: names.AnnotationLastModifier}
 
 func (r Rules) defaultService(ctx context.Context, obj, old *servingv1.Service) {
 	if obj.GetSpec() == nil {
@@ -27,50 +28,22 @@ func (r Rules) defaultService(ctx context.Context, obj, old *servingv1.Service) 
 		obj.Spec.Traffic = []*servingv1.TrafficTarget{{Percent: proto.Int64(wholePercent)}}
 	}
 	defaultTraffic(obj.GetSpec().GetTraffic())
-	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+	writers.Record(ctx, obj.GetMetadata(), old.GetMetadata(), !proto.Equal(obj.GetSpec(), old.GetSpec()))
 }
 
 func (r Rules) defaultConfiguration(ctx context.Context, obj, old *servingv1.Configuration) {
 	r.defaultTemplate(obj.GetSpec().GetTemplate())
-	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+	writers.Record(ctx, obj.GetMetadata(), old.GetMetadata(), !proto.Equal(obj.GetSpec(), old.GetSpec()))
 }
 
 func (r Rules) defaultRevision(ctx context.Context, obj, old *servingv1.Revision) {
 	r.defaultRevisionSpec(obj.GetSpec())
-	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
+	writers.Record(ctx, obj.GetMetadata(), old.GetMetadata(), !proto.Equal(obj.GetSpec(), old.GetSpec()))
 }
 
 func (r Rules) defaultRoute(ctx context.Context, obj, old *servingv1.Route) {
 	defaultTraffic(obj.GetSpec().GetTraffic())
-	sign(ctx, obj.GetMetadata(), old.GetMetadata(), old != nil, !proto.Equal(obj.GetSpec(), old.GetSpec()))
-}
-
-// sign notes who made an object and who last changed what it wants. Nobody else can write these notes.
-func sign(ctx context.Context, m, old *metav1.ObjectMeta, update, changed bool) {
-	if m == nil {
-		return
-	}
-	user := ""
-	if id, ok := rpc.IdentityFrom(ctx); ok {
-		user = id.User
-	}
-	creator, modifier := user, user
-	if update {
-		creator = old.GetAnnotations()[names.AnnotationCreator]
-		if !changed {
-			modifier = old.GetAnnotations()[names.AnnotationLastModifier]
-		}
-	}
-	for key, value := range map[string]string{names.AnnotationCreator: creator, names.AnnotationLastModifier: modifier} {
-		if value == "" {
-			delete(m.GetAnnotations(), key)
-			continue
-		}
-		if m.GetAnnotations() == nil {
-			m.Annotations = map[string]string{}
-		}
-		m.Annotations[key] = value
-	}
+	writers.Record(ctx, obj.GetMetadata(), old.GetMetadata(), !proto.Equal(obj.GetSpec(), old.GetSpec()))
 }
 
 func defaultTraffic(traffic []*servingv1.TrafficTarget) {
