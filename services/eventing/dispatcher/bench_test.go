@@ -32,7 +32,7 @@ func BenchmarkPublish(b *testing.B) {
 			b.Fatal(err)
 		}
 		defer e.Close()
-		if err := e.EnsureStream(b.Context(), engine.Owner{UID: "b"}); err != nil {
+		if _, err := e.EnsureStream(b.Context(), engine.Owner{UID: "b"}); err != nil {
 			b.Fatal(err)
 		}
 		m := engine.Message{Header: map[string][]string{"ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"t"}, "ce-specversion": {"1.0"}}, Data: data}

@@ -207,6 +207,7 @@ func (w *worker) publishReply(d *engine.Delivery, a answer, v envelope) error {
 	ctx, cancel := context.WithTimeout(w.life, w.cfg.PublishTimeout)
 	defer cancel()
 	if err := w.engine.Publish(ctx, w.broker, messages...); err != nil {
+		w.missed(err)
 		return err
 	}
 	w.metrics.replies.WithLabelValues(w.namespace, w.name, "published").Add(float64(len(messages)))

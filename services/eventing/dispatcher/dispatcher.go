@@ -116,19 +116,27 @@ func (d *Dispatcher) applyAll(ctx context.Context) {
 	again := time.NewTimer(0)
 	<-again.C
 	defer again.Stop()
+	repair := d.table.repair
 	for {
 		select {
 		case config = <-d.session.configs:
 			wait.reset()
 		case <-again.C:
+		case <-repair:
+			repair = nil // once a try, however many miss something
+			again.Reset(wait.grow())
+			continue
 		case <-ctx.Done():
 			return
 		}
 		again.Stop()
+		repair = d.table.repair
 		err := d.table.apply(ctx, config)
 		if err != nil && ctx.Err() == nil {
 			d.deps.Log.Warn("the configuration is not in place; trying again", "error", err)
 			again.Reset(wait.grow())
+		} else {
+			wait.reset()
 		}
 		d.session.applied.Store(config.GetVersion())
 		d.session.report()

@@ -17,6 +17,8 @@ const overdue = time.Minute
 type health struct {
 	mu      sync.Mutex
 	waiting map[uint64]try // events that wait for another try
+	inHand  map[uint64]struct{}
+	had     uint64 // the newest event that was handed out
 	reason  string
 	unread  uint64
 }
@@ -28,6 +30,40 @@ type try struct {
 	lost *failure
 }
 
+// begin forgets the events before; the trigger has had all up to that one.
+func (h *health) begin(had uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.had = had
+	clear(h.waiting)
+	clear(h.inHand)
+}
+
+// took notes that an event was handed out.
+func (h *health) took(sequence uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.inHand == nil {
+		h.inHand = map[uint64]struct{}{}
+	}
+	h.inHand[sequence] = struct{}{}
+	h.had = max(h.had, sequence)
+}
+
+// next is the first event that the trigger may not be done with.
+func (h *health) next() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := h.had + 1
+	for seq := range h.inHand {
+		first = min(first, seq)
+	}
+	for seq := range h.waiting {
+		first = min(first, seq)
+	}
+	return first
+}
+
 // retrying notes that an event waits for another try. It tells whether the reason is news.
 func (h *health) retrying(sequence uint64, next try, reason string) bool {
 	h.mu.Lock()
@@ -36,6 +72,7 @@ func (h *health) retrying(sequence uint64, next try, reason string) bool {
 		h.waiting = map[uint64]try{}
 	}
 	h.waiting[sequence] = next
+	delete(h.inHand, sequence)
 	return h.replace(reason)
 }
 
@@ -71,6 +108,7 @@ func (h *health) settled(sequence uint64, delivered bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.waiting, sequence)
+	delete(h.inHand, sequence)
 	now := time.Now()
 	for seq, next := range h.waiting {
 		if now.Sub(next.due) > overdue {

@@ -28,6 +28,8 @@ type publisher interface {
 type directory interface {
 	// find returns the UID of a broker. The error is errUnknown, errNotYet or why the broker takes no events.
 	find(namespace, name string) (uid string, err error)
+	// lost has a broker's stream looked after, which seems to be gone.
+	lost(uid string)
 }
 
 var (
@@ -104,6 +106,9 @@ func (in *ingress) accept(w http.ResponseWriter, r *http.Request) *refusal {
 	ctx, cancel := context.WithTimeout(r.Context(), in.cfg.PublishTimeout)
 	defer cancel()
 	if err := in.engine.Publish(ctx, uid, messages...); err != nil {
+		if errors.Is(err, engine.ErrNoStream) {
+			in.brokers.lost(uid)
+		}
 		return in.refused(namespace, name, err)
 	}
 	in.metrics.accepted.WithLabelValues(namespace, name).Add(float64(len(messages)))

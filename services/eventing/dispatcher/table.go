@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
 
@@ -26,6 +28,9 @@ type table struct {
 	// changed is called when what states returns has changed.
 	changed func()
 
+	// repair has an entry when a stream or a consumer is gone that was set up, and apply is to be called again.
+	repair chan struct{}
+
 	// swept is whether what was left in the engine by brokers and triggers that went in the meantime has been deleted.
 	swept bool
 
@@ -38,6 +43,10 @@ type table struct {
 // broker is a broker of the configuration.
 type broker struct {
 	owner engine.Owner
+	// made is when its stream was made; zero at first.
+	made time.Time
+	// lost is set when the stream, or a consumer on it, is gone.
+	lost atomic.Bool
 	// err is why its stream is not set up; errNotYet at first.
 	err      error
 	triggers map[string]*trigger // by UID
@@ -51,7 +60,7 @@ type trigger struct {
 }
 
 func newTable(cfg Config, e *engine.Engine, s *sender, m *metrics, log *slog.Logger, changed func()) *table {
-	return &table{cfg: cfg, engine: e, sender: s, metrics: m, log: log, changed: changed, brokers: map[string]*broker{}, names: map[string]*broker{}}
+	return &table{cfg: cfg, engine: e, sender: s, metrics: m, log: log, changed: changed, repair: make(chan struct{}, 1), brokers: map[string]*broker{}, names: map[string]*broker{}}
 }
 
 // find is of directory.
@@ -66,6 +75,21 @@ func (t *table) find(namespace, name string) (string, error) {
 		return "", errUnknown
 	default:
 		return "", errNotYet
+	}
+}
+
+// lost is of directory.
+func (t *table) lost(uid string) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	b := t.brokers[uid]
+	if b == nil {
+		return
+	}
+	b.lost.Store(true)
+	select {
+	case t.repair <- struct{}{}:
+	default:
 	}
 }
 
@@ -107,8 +131,8 @@ func (t *table) applyBroker(ctx context.Context, c *eventingv1.BrokerConfig) err
 		t.names[c.GetNamespace()+"/"+c.GetName()] = b
 		t.mu.Unlock()
 	}
-	if b.err != nil {
-		if err := t.engine.EnsureStream(ctx, b.owner); err != nil {
+	if b.lost.Swap(false) || b.err != nil {
+		if err := t.ensureStream(ctx, b); err != nil {
 			t.open(b, err)
 			return err
 		}
@@ -122,6 +146,26 @@ func (t *table) applyBroker(ctx context.Context, c *eventingv1.BrokerConfig) err
 	return errors.Join(errs...)
 }
 
+// ensureStream sets up a broker's stream. With one that was lost, all of its consumers are.
+func (t *table) ensureStream(ctx context.Context, b *broker) error {
+	made, err := t.engine.EnsureStream(ctx, b.owner)
+	if err != nil {
+		return err
+	}
+	if !b.made.IsZero() && !b.made.Equal(made) {
+		t.log.Error("the stream of a broker was lost, with the events in it; it is made anew", "namespace", b.owner.Namespace, "broker", b.owner.Name)
+		t.open(b, errNotYet) // until the consumers are there
+		for _, tr := range b.triggers {
+			if tr.worker != nil {
+				tr.worker.health.begin(0)
+				tr.worker.lost.Store(true)
+			}
+		}
+	}
+	b.made = made
+	return nil
+}
+
 // open has the ingress take events for a broker, or tell why it does not.
 func (t *table) open(b *broker, err error) {
 	t.mu.Lock()
@@ -130,28 +174,53 @@ func (t *table) open(b *broker, err error) {
 }
 
 func (t *table) applyTrigger(ctx context.Context, b *broker, c *eventingv1.TriggerConfig) error {
-	if tr := b.triggers[c.GetUid()]; tr != nil && tr.worker != nil {
-		tr.worker.set(c) //nolint:contextcheck // a worker outlives the configuration that made it
-		return nil
+	tr := b.triggers[c.GetUid()]
+	if tr == nil {
+		tr = &trigger{}
 	}
-	owner := engine.Owner{UID: c.GetUid(), Namespace: b.owner.Namespace, Name: c.GetName()}
-	tr := &trigger{err: t.engine.EnsureConsumer(ctx, b.owner.UID, owner)}
-	if tr.err == nil {
-		tr.worker = t.newWorker(b.owner.UID, owner)
+	if tr.worker == nil || tr.worker.lost.Load() {
+		w, err := t.ensureConsumer(ctx, b, c, tr.worker)
+		if errors.Is(err, engine.ErrNoStream) {
+			b.lost.Store(true) // the next try makes it
+		}
+		t.mu.Lock()
+		tr.worker, tr.err = w, err
+		b.triggers[c.GetUid()] = tr
+		t.mu.Unlock()
 	}
-	t.mu.Lock()
-	b.triggers[c.GetUid()] = tr
-	t.mu.Unlock()
 	if tr.worker != nil {
 		tr.worker.set(c) //nolint:contextcheck // a worker outlives the configuration that made it
 	}
 	return tr.err
 }
 
+// ensureConsumer sets up a trigger's consumer and returns its worker: the one that it has had, if any. A consumer that was
+// lost goes on where the worker was, so that nothing is left out.
+func (t *table) ensureConsumer(ctx context.Context, b *broker, c *eventingv1.TriggerConfig, w *worker) (*worker, error) {
+	owner := engine.Owner{UID: c.GetUid(), Namespace: b.owner.Namespace, Name: c.GetName()}
+	if w == nil {
+		had, err := t.engine.EnsureConsumer(ctx, b.owner.UID, owner, engine.Newest)
+		if err != nil {
+			return nil, err
+		}
+		w = t.newWorker(b.owner.UID, owner)
+		w.health.begin(had)
+		return w, nil
+	}
+	if _, err := t.engine.EnsureConsumer(ctx, b.owner.UID, owner, w.health.next()); err != nil {
+		return w, err
+	}
+	w.lost.Store(false)
+	if w.health.forget() {
+		t.changed()
+	}
+	return w, nil
+}
+
 func (t *table) newWorker(broker string, owner engine.Owner) *worker {
 	life, kill := context.WithCancel(context.Background())
 	return &worker{
-		cfg: t.cfg, engine: t.engine, sender: t.sender, metrics: t.metrics, changed: t.changed,
+		cfg: t.cfg, engine: t.engine, sender: t.sender, metrics: t.metrics, changed: t.changed, gone: func() { t.lost(broker) },
 		log:    t.log.With("namespace", owner.Namespace, "trigger", owner.Name),
 		broker: broker, uid: owner.UID, namespace: owner.Namespace, name: owner.Name,
 		life: life, kill: kill, slots: make(chan struct{}, t.cfg.Concurrency),

@@ -5,6 +5,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,9 @@ type worker struct {
 	log     *slog.Logger
 	// changed is called when what report returns has changed.
 	changed func()
+	// gone is called when the engine has no such stream or consumer; lost is set before.
+	gone func()
+	lost atomic.Bool
 
 	broker    string // UID
 	uid       string
@@ -98,7 +102,16 @@ func (w *worker) run(ctx context.Context) {
 		if w.health.failed(err.Error()) {
 			w.changed()
 		}
+		w.missed(err)
 		wait.sleep(ctx)
+	}
+}
+
+// missed has the stream and the consumer looked after where err says that one of them is not there.
+func (w *worker) missed(err error) {
+	if errors.Is(err, engine.ErrNoStream) || errors.Is(err, engine.ErrNoConsumer) {
+		w.lost.Store(true)
+		w.gone()
 	}
 }
 
@@ -147,6 +160,7 @@ func (w *worker) reserve(ctx context.Context) (int, bool) {
 // a slot.
 func (w *worker) take(d *engine.Delivery) bool {
 	w.health.behind(d.Behind)
+	w.health.took(d.Sequence)
 	e, v := opened(d)
 	if !e.Matches(w.target.Load().GetAttributes()) {
 		w.finish(d, outcomeFiltered)

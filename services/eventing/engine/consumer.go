@@ -20,10 +20,21 @@ const (
 	pullHeartbeat = 30 * time.Second
 )
 
-// EnsureConsumer makes the trigger's consumer on the broker's stream. A new one begins with the events that are published
-// after it.
-func (e *Engine) EnsureConsumer(ctx context.Context, broker string, trigger Owner) error {
-	_, err := e.js.CreateOrUpdateConsumer(ctx, streamName(broker), jetstream.ConsumerConfig{
+// Newest has a new consumer begin with the events that are published after it.
+const Newest uint64 = 0
+
+// EnsureConsumer makes the trigger's consumer on the broker's stream. A new one begins with the event of that number, or is
+// for the Newest. It returns up to which event the trigger has had all.
+func (e *Engine) EnsureConsumer(ctx context.Context, broker string, trigger Owner, from uint64) (uint64, error) {
+	c, err := e.ensureConsumer(ctx, broker, trigger, from)
+	if err != nil {
+		return 0, fmt.Errorf("engine: consumer of trigger %s/%s: %w", trigger.Namespace, trigger.Name, missing(err))
+	}
+	return c.CachedInfo().AckFloor.Stream, nil
+}
+
+func (e *Engine) ensureConsumer(ctx context.Context, broker string, trigger Owner, from uint64) (jetstream.Consumer, error) {
+	cfg := jetstream.ConsumerConfig{
 		Durable:       trigger.UID,
 		Description:   "Trigger " + trigger.Namespace + "/" + trigger.Name,
 		DeliverPolicy: jetstream.DeliverNewPolicy,
@@ -32,11 +43,18 @@ func (e *Engine) EnsureConsumer(ctx context.Context, broker string, trigger Owne
 		MaxDeliver:    -1,
 		MaxAckPending: e.cfg.MaxWaiting,
 		Metadata:      e.metadata(trigger),
-	})
-	if err != nil {
-		return fmt.Errorf("engine: consumer of trigger %s/%s: %w", trigger.Namespace, trigger.Name, err)
 	}
-	return nil
+	c, err := e.js.Consumer(ctx, streamName(broker), trigger.UID)
+	switch {
+	case err == nil: // where it began cannot be changed
+		is := c.CachedInfo().Config
+		cfg.DeliverPolicy, cfg.OptStartSeq = is.DeliverPolicy, is.OptStartSeq
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, err //nolint:wrapcheck // EnsureConsumer does
+	case from != Newest:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
+	}
+	return e.js.CreateOrUpdateConsumer(ctx, streamName(broker), cfg) //nolint:wrapcheck // EnsureConsumer does
 }
 
 // DeleteConsumer deletes the consumer of the trigger with that UID, and is content if there is none.
@@ -130,7 +148,7 @@ type Puller struct {
 func (e *Engine) Puller(ctx context.Context, broker, trigger string) (*Puller, error) {
 	c, err := e.js.Consumer(ctx, streamName(broker), trigger)
 	if err != nil {
-		return nil, fmt.Errorf("engine: consumer of trigger %s: %w", trigger, err)
+		return nil, fmt.Errorf("engine: consumer of trigger %s: %w", trigger, missing(err))
 	}
 	return &Puller{consumer: c}, nil
 }
@@ -161,7 +179,7 @@ func (p *Puller) Pull(ctx context.Context, most int, each func(*Delivery)) error
 		each(d)
 	}
 	if err := batch.Error(); err != nil && !quiet(err) {
-		return fmt.Errorf("engine: pull: %w", err)
+		return fmt.Errorf("engine: pull: %w", missing(err))
 	}
 	return nil
 }

@@ -142,8 +142,10 @@ func (e *Engine) Ready(ctx context.Context) error {
 
 // Errors of the engine.
 var (
-	// ErrNoStream means that the broker has no stream.
+	// ErrNoStream means that the broker has no stream, or none that answers.
 	ErrNoStream = errors.New("the broker's stream does not exist")
+	// ErrNoConsumer means that the trigger has no consumer.
+	ErrNoConsumer = errors.New("the trigger's consumer does not exist")
 	// ErrFull means that there is no room for the event until older ones have been delivered or space was made.
 	ErrFull = errors.New("no room for more events")
 	// ErrTooLarge means that the engine does not take events of that size, or as many at once.
@@ -151,6 +153,17 @@ var (
 	// ErrUnavailable means that the engine does not answer for now.
 	ErrUnavailable = errors.New("event storage does not answer")
 )
+
+// missing says in the engine's words that a stream or a consumer is not there.
+func missing(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return ErrNoStream
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrConsumerDeleted):
+		return ErrNoConsumer
+	}
+	return err
+}
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 

@@ -53,11 +53,11 @@ func open(t testing.TB, dir string, change func(*engine.Config)) *engine.Engine 
 
 func withStream(t testing.TB, e *engine.Engine, triggers ...string) {
 	t.Helper()
-	if err := e.EnsureStream(t.Context(), broker); err != nil {
+	if _, err := e.EnsureStream(t.Context(), broker); err != nil {
 		t.Fatal(err)
 	}
 	for _, uid := range triggers {
-		if err := e.EnsureConsumer(t.Context(), broker.UID, trigger(uid)); err != nil {
+		if _, err := e.EnsureConsumer(t.Context(), broker.UID, trigger(uid), engine.Newest); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,10 +26,10 @@ func publishForever(dir string) {
 		panic(err)
 	}
 	ctx := context.Background()
-	if err := e.EnsureStream(ctx, broker); err != nil {
+	if _, err := e.EnsureStream(ctx, broker); err != nil {
 		panic(err)
 	}
-	if err := e.EnsureConsumer(ctx, broker.UID, trigger("t-1")); err != nil {
+	if _, err := e.EnsureConsumer(ctx, broker.UID, trigger("t-1"), engine.Newest); err != nil {
 		panic(err)
 	}
 	for i := 0; ; i++ {

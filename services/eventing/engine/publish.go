@@ -168,7 +168,7 @@ func publishError(err error) error {
 			return ErrNoStream
 		}
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("%w: nobody keeps the broker's events", ErrUnavailable)
+		return fmt.Errorf("%w: %w", ErrUnavailable, ErrNoStream) // or a cluster is choosing a leader
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}

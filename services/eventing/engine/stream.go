@@ -35,12 +35,13 @@ func (e *Engine) metadata(o Owner) map[string]string {
 	return map[string]string{metaInstallation: e.cfg.Installation, metaNamespace: o.Namespace, metaName: o.Name}
 }
 
-// EnsureStream makes the broker's stream, or brings it to the engine's settings.
+// EnsureStream makes the broker's stream, or brings it to the engine's settings. It returns when the stream was made: one
+// that was lost and made anew has another time, and numbers its events from 1.
 //
 // Events stay after their delivery, for replay, until age or want of space takes them. A full stream refuses new ones
 // rather than dropping old ones, which may not have been delivered.
-func (e *Engine) EnsureStream(ctx context.Context, broker Owner) error {
-	_, err := e.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+func (e *Engine) EnsureStream(ctx context.Context, broker Owner) (time.Time, error) {
+	stream, err := e.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:               streamName(broker.UID),
 		Description:        "Broker " + broker.Namespace + "/" + broker.Name,
 		Subjects:           []string{subject(broker.UID)},
@@ -56,9 +57,9 @@ func (e *Engine) EnsureStream(ctx context.Context, broker Owner) error {
 		Metadata:           e.metadata(broker),
 	})
 	if err != nil {
-		return fmt.Errorf("engine: stream of broker %s/%s: %w", broker.Namespace, broker.Name, err)
+		return time.Time{}, fmt.Errorf("engine: stream of broker %s/%s: %w", broker.Namespace, broker.Name, err)
 	}
-	return nil
+	return stream.CachedInfo().Created, nil
 }
 
 // DeleteStream deletes the stream of the broker with that UID, its events and its consumers. It is content if there is

@@ -1,0 +1,117 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatcher_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
+)
+
+// emitAgain posts an event until it is taken.
+func (s *stage) emitAgain(t *testing.T, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		code, text, _ := post(t, s.url+"/shop/default", "", "ce-specversion", "1.0", "ce-id", id, "ce-source", "/test", "ce-type", "order")
+		if code == http.StatusAccepted {
+			return
+		}
+		if code != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			t.Fatalf("event %s: %d %s", id, code, text)
+		}
+	}
+}
+
+func TestLostStreamIsMadeAgain(t *testing.T) {
+	idle, busy := subscribe(t, nil), subscribe(t, nil)
+	s := start(t, newControl(), t.TempDir(), nil)
+	s.set(broker(trigger("t-idle", idle.URL), trigger("t-busy", busy.URL), trigger("t-waits", "")))
+	for _, uid := range []string{"t-idle", "t-busy", "t-waits"} {
+		s.await(t, uid, ready)
+	}
+	for i := range 3 {
+		s.emit(t, strconv.Itoa(i))
+		idle.next(t)
+		busy.next(t)
+	}
+	if err := s.engine.DeleteStream(t.Context(), "b-1"); err != nil {
+		t.Fatal(err)
+	}
+	s.emitAgain(t, "after")
+	for _, sub := range []*subscriber{idle, busy} {
+		if got := sub.next(t).header.Get("Ce-Id"); got != "after" {
+			t.Errorf("got event %s", got)
+		}
+	}
+	s.set(broker(trigger("t-waits", idle.URL)))
+	if got := idle.next(t).header.Get("Ce-Id"); got != "after" {
+		t.Errorf("the trigger without a subscriber got event %s", got)
+	}
+	s.await(t, "t-waits", func(st *eventingv1.DispatchState) bool { return st.GetReady() && st.GetDeliveryError() == "" })
+}
+
+func TestLostStreamIsMadeAgainForANewTrigger(t *testing.T) {
+	s := start(t, newControl(), t.TempDir(), nil)
+	s.set(broker())
+	s.await(t, "b-1", ready)
+	if err := s.engine.DeleteStream(t.Context(), "b-1"); err != nil {
+		t.Fatal(err)
+	}
+	s.set(broker(trigger("t-1", "")))
+	s.await(t, "t-1", ready)
+	s.emitAgain(t, "1")
+}
+
+func TestLostConsumerIsMadeAgain(t *testing.T) {
+	failing := make(chan struct{})
+	sub := subscribe(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-failing:
+		default:
+			if r.Header.Get("Ce-Id") == "unfinished" {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}
+	})
+	s := start(t, newControl(), t.TempDir(), nil)
+	s.set(broker())
+	s.await(t, "b-1", ready)
+	s.emit(t, "before the trigger")
+	tc := trigger("t-1", sub.URL)
+	tc.Retry, tc.BackoffDelayMs, tc.BackoffPolicy = 1000, 100, "linear"
+	s.set(broker(tc))
+	s.await(t, "t-1", ready)
+	lose := func() {
+		t.Helper()
+		if err := s.engine.DeleteConsumer(t.Context(), "b-1", "t-1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]int{}
+	until := func(id string) {
+		t.Helper()
+		for seen[id] == 0 {
+			seen[sub.next(t).header.Get("Ce-Id")]++
+		}
+	}
+
+	lose() // before it has had anything
+	s.emit(t, "first")
+	until("first")
+	if seen["before the trigger"] > 0 {
+		t.Error("the trigger got an event from before its time")
+	}
+	s.emit(t, "unfinished")
+	until("unfinished")
+	lose()
+	s.emit(t, "done")
+	until("done")
+	close(failing)
+	seen["unfinished"] = 0
+	until("unfinished")
+	s.await(t, "t-1", func(st *eventingv1.DispatchState) bool { return st.GetReady() && st.GetDeliveryError() == "" })
+}
