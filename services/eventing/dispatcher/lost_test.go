@@ -66,6 +66,7 @@ func TestLostStreamIsMadeAgainForANewTrigger(t *testing.T) {
 	s.emitAgain(t, "1")
 }
 
+// TestLostConsumerIsMadeAgain also holds the worker to trying again soon each time.
 func TestLostConsumerIsMadeAgain(t *testing.T) {
 	failing := make(chan struct{})
 	sub := subscribe(t, func(w http.ResponseWriter, r *http.Request) {
@@ -113,5 +114,15 @@ func TestLostConsumerIsMadeAgain(t *testing.T) {
 	close(failing)
 	seen["unfinished"] = 0
 	until("unfinished")
+
+	for i := range 6 {
+		lose()
+		begun := time.Now()
+		s.emit(t, strconv.Itoa(i))
+		until(strconv.Itoa(i))
+		if took := time.Since(begun); took > 4*time.Second {
+			t.Errorf("loss %d: it took %s", i, took)
+		}
+	}
 	s.await(t, "t-1", func(st *eventingv1.DispatchState) bool { return st.GetReady() && st.GetDeliveryError() == "" })
 }

@@ -91,7 +91,7 @@ func (w *worker) stop(grace context.Context) {
 func (w *worker) run(ctx context.Context) {
 	wait := backoff{least: 100 * time.Millisecond, most: 15 * time.Second}
 	for ctx.Err() == nil {
-		err := w.pull(ctx)
+		err := w.pull(ctx, wait.reset)
 		if ctx.Err() != nil {
 			return
 		}
@@ -115,8 +115,8 @@ func (w *worker) missed(err error) {
 	}
 }
 
-// pull takes events until something goes wrong.
-func (w *worker) pull(ctx context.Context) error {
+// pull takes events until something goes wrong, and calls well when something has gone right.
+func (w *worker) pull(ctx context.Context, well func()) error {
 	puller, err := w.engine.Puller(ctx, w.broker, w.uid)
 	if err != nil {
 		return err
@@ -127,6 +127,7 @@ func (w *worker) pull(ctx context.Context) error {
 			return nil
 		}
 		err := puller.Pull(ctx, free, func(d *engine.Delivery) { //nolint:contextcheck // deliveries outlive pulling, by the grace
+			well()
 			if w.take(d) {
 				free--
 			}
@@ -137,6 +138,7 @@ func (w *worker) pull(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		well()
 	}
 }
 
