@@ -59,13 +59,14 @@ func (anybody) Authorize(context.Context, *rpc.Identity, rpc.Attributes) error {
 
 // rig is serving and a router, over an etcd of their own and the real cluster. They can be ended and started again.
 type rig struct {
+	process
+
 	rest         *rest.Config
 	installation string
 	store        *store.Store
 	cfg          serving.Config
 	log          *slog.Logger
 	namespace    string
-	process
 }
 
 // process is what ends when serving and its router do.

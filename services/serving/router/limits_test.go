@@ -162,7 +162,7 @@ func TestIdleEndsAnUpgradedConnection(t *testing.T) {
 	if _, err := io.ReadFull(in, echoed); err != nil || string(echoed) != "xxxx" {
 		t.Fatalf("the connection was in use: got %q, %v", echoed, err)
 	}
-	if _, err := in.ReadByte(); err != io.EOF { //nolint:errorlint // what the connection itself says
+	if _, err := in.ReadByte(); err != io.EOF {
 		t.Errorf("after the idle time: got %v, want the end", err)
 	}
 }
