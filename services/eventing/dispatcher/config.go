@@ -24,6 +24,9 @@ type Config struct {
 	MaxBackoff time.Duration
 	// MaxRetryAfter bounds the wait that a subscriber can ask for; 1 h by default.
 	MaxRetryAfter time.Duration
+	// OrphanGrace is how long the events of a broker are kept that went while the dispatcher was not there to see it, or that
+	// etcd has lost; 24 h by default. 0 means that they go at once.
+	OrphanGrace time.Duration
 	// Grace is how long deliveries under way may go on when the dispatcher ends; 10 s by default.
 	Grace time.Duration
 	// ClusterDNS is the address of the cluster's DNS server, such as `10.96.0.10:53`, for a dispatcher outside of the
@@ -42,6 +45,7 @@ func DefaultConfig() Config {
 		Concurrency:    32,
 		MaxBackoff:     10 * time.Minute,
 		MaxRetryAfter:  time.Hour,
+		OrphanGrace:    24 * time.Hour,
 		Grace:          10 * time.Second,
 		ClusterDomain:  "cluster.local",
 	}
@@ -68,6 +72,9 @@ func (c Config) Validate() error {
 	}
 	if c.Grace < 0 {
 		errs = append(errs, fmt.Errorf("grace: %s is less than 0", c.Grace))
+	}
+	if c.OrphanGrace < 0 {
+		errs = append(errs, fmt.Errorf("orphanGrace: %s is less than 0", c.OrphanGrace))
 	}
 	if c.ClusterDNS != "" {
 		if _, err := netip.ParseAddrPort(c.ClusterDNS); err != nil {

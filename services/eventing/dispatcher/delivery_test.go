@@ -387,7 +387,7 @@ func TestDeletedBrokersAndTriggersGo(t *testing.T) {
 
 	// The rest goes while no dispatcher is there.
 	c.set(&eventingv1.BrokerConfig{Uid: "b-3", Namespace: "shop", Name: "default"})
-	s = start(t, c, dir, nil)
+	s = start(t, c, dir, func(c *dispatcher.Config) { c.OrphanGrace = 0 })
 	s.await(t, "b-3", ready)
 	if got, err := s.engine.Streams(t.Context()); err != nil || !slices.Equal(got, []string{"b-3"}) {
 		t.Errorf("streams: got %v, %v", got, err)

@@ -137,6 +137,9 @@ func (d *Dispatcher) applyAll(ctx context.Context) {
 			again.Reset(wait.grow())
 		} else {
 			wait.reset()
+			if next := d.table.nextSweep; !next.IsZero() {
+				again.Reset(time.Until(next))
+			}
 		}
 		d.session.applied.Store(config.GetVersion())
 		d.session.report()

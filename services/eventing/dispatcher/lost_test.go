@@ -5,11 +5,14 @@ package dispatcher_test
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
+
+	"fairlead.dev/services/eventing/dispatcher"
 )
 
 // emitAgain posts an event until it is taken.
@@ -64,6 +67,43 @@ func TestLostStreamIsMadeAgainForANewTrigger(t *testing.T) {
 	s.set(broker(trigger("t-1", "")))
 	s.await(t, "t-1", ready)
 	s.emitAgain(t, "1")
+}
+
+// TestEventsOutliveTheirBroker has etcd lose everything and get it back from a backup.
+func TestEventsOutliveTheirBroker(t *testing.T) {
+	sub := subscribe(t, nil)
+	dir := t.TempDir()
+	run := func(grace time.Duration, brokers ...*eventingv1.BrokerConfig) *stage {
+		c := newControl()
+		c.set(append(brokers, &eventingv1.BrokerConfig{Uid: "b-2", Namespace: "shop", Name: "other"})...)
+		s := start(t, c, dir, func(c *dispatcher.Config) { c.OrphanGrace = grace })
+		s.await(t, "b-2", ready)
+		return s
+	}
+	s := run(time.Hour, broker(trigger("t-1", "")))
+	s.emit(t, "1")
+	s.stop()
+	s = run(time.Hour)
+	s.stop()
+	s = run(time.Hour, broker(trigger("t-1", sub.URL)))
+	if got := sub.next(t).header.Get("Ce-Id"); got != "1" {
+		t.Errorf("got event %s", got)
+	}
+	s.stop()
+
+	s = run(2 * time.Second) // a second of which may be rounded away
+	if got, err := s.engine.Streams(t.Context()); err != nil || !slices.Equal(got, []string{"b-1", "b-2"}) {
+		t.Errorf("within the grace: streams %v, %v", got, err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // the engine tells nobody
+		got, err := s.engine.Streams(t.Context())
+		if err == nil && slices.Equal(got, []string{"b-2"}) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the grace: streams %v, %v", got, err)
+		}
+	}
 }
 
 // TestLostConsumerIsMadeAgain also holds the worker to trying again soon each time.

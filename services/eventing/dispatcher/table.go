@@ -31,8 +31,12 @@ type table struct {
 	// repair has an entry when a stream or a consumer is gone that was set up, and apply is to be called again.
 	repair chan struct{}
 
-	// swept is whether what was left in the engine by brokers and triggers that went in the meantime has been deleted.
-	swept bool
+	// swept is whether what was left in the engine by brokers and triggers that went in the meantime has been looked through;
+	// orphans of then are deleted in the sweep at nextSweep, which is zero where there are none.
+	swept     bool
+	nextSweep time.Time
+	// deleted are the brokers that were seen to go and whose streams could not be deleted yet, by UID.
+	deleted map[string]bool
 
 	mu      sync.RWMutex
 	known   bool               // a whole configuration has been applied
@@ -60,7 +64,7 @@ type trigger struct {
 }
 
 func newTable(cfg Config, e *engine.Engine, s *sender, m *metrics, log *slog.Logger, changed func()) *table {
-	return &table{cfg: cfg, engine: e, sender: s, metrics: m, log: log, changed: changed, repair: make(chan struct{}, 1), brokers: map[string]*broker{}, names: map[string]*broker{}}
+	return &table{cfg: cfg, engine: e, sender: s, metrics: m, log: log, changed: changed, repair: make(chan struct{}, 1), deleted: map[string]bool{}, brokers: map[string]*broker{}, names: map[string]*broker{}}
 }
 
 // find is of directory.
@@ -111,7 +115,7 @@ func (t *table) apply(ctx context.Context, c *eventingv1.DispatcherServiceSyncRe
 	t.mu.Lock()
 	t.known = true
 	t.mu.Unlock()
-	if !t.swept {
+	if !t.swept || !t.nextSweep.IsZero() && !time.Now().Before(t.nextSweep) {
 		err := t.sweep(ctx, wanted)
 		t.swept = err == nil
 		errs = append(errs, err)
@@ -265,24 +269,26 @@ func (t *table) removeBroker(ctx context.Context, b *broker) error {
 	t.mu.Unlock()
 	t.log.Info("broker deleted; its events go", "namespace", b.owner.Namespace, "broker", b.owner.Name)
 	if err := t.engine.DeleteStream(ctx, b.owner.UID); err != nil {
-		t.swept = false
+		t.swept, t.deleted[b.owner.UID] = false, true
 		return err
 	}
 	return nil
 }
 
-// sweep deletes the streams and consumers for which the configuration has no broker or trigger.
+// sweep deletes the consumers for which the configuration has no trigger, and the streams for which it has no broker. That
+// alone does not mean that a broker was deleted: etcd may have lost it, and get it back from a backup. So a stream whose
+// broker was not seen to go is kept for a while.
 func (t *table) sweep(ctx context.Context, wanted map[string]*eventingv1.BrokerConfig) error {
 	streams, err := t.engine.Streams(ctx)
 	if err != nil {
 		return err
 	}
+	t.nextSweep = time.Time{}
 	var errs []error
 	for _, uid := range streams {
 		b := wanted[uid]
 		if b == nil {
-			t.log.Info("deleting the events of a broker that is gone", "uid", uid)
-			errs = append(errs, t.engine.DeleteStream(ctx, uid))
+			errs = append(errs, t.sweepStream(ctx, uid))
 			continue
 		}
 		consumers, err := t.engine.Consumers(ctx, uid)
@@ -294,6 +300,29 @@ func (t *table) sweep(ctx context.Context, wanted map[string]*eventingv1.BrokerC
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sweepStream deletes a stream whose broker is not there, or notes when it is to be.
+func (t *table) sweepStream(ctx context.Context, uid string) error {
+	if now := time.Now(); !t.deleted[uid] && t.cfg.OrphanGrace > 0 {
+		since, err := t.engine.Orphan(ctx, uid, now)
+		if err != nil {
+			return err
+		}
+		if due := since.Add(t.cfg.OrphanGrace); now.Before(due) {
+			t.log.Warn("events of a broker that does not exist are kept for now", "uid", uid, "until", due)
+			if t.nextSweep.IsZero() || due.Before(t.nextSweep) {
+				t.nextSweep = due
+			}
+			return nil
+		}
+	}
+	t.log.Info("deleting the events of a broker that is gone", "uid", uid)
+	if err := t.engine.DeleteStream(ctx, uid); err != nil {
+		return err
+	}
+	delete(t.deleted, uid)
+	return nil
 }
 
 // stop ends all workers; deliveries under way may go on until grace ends.

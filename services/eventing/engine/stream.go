@@ -25,6 +25,7 @@ const (
 	metaInstallation = "fairlead.dev/installation"
 	metaNamespace    = "fairlead.dev/namespace"
 	metaName         = "fairlead.dev/name"
+	metaOrphaned     = "fairlead.dev/orphaned"
 )
 
 func streamName(broker string) string { return streamPrefix + broker }
@@ -85,6 +86,24 @@ func (e *Engine) Streams(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("engine: list streams: %w", err)
 	}
 	return uids, nil
+}
+
+// Orphan notes that a stream's broker is not known, and returns since when. EnsureStream takes the note off.
+func (e *Engine) Orphan(ctx context.Context, broker string, now time.Time) (time.Time, error) {
+	stream, err := e.js.Stream(ctx, streamName(broker))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("engine: stream of broker %s: %w", broker, missing(err))
+	}
+	cfg := stream.CachedInfo().Config
+	if since, err := time.Parse(time.RFC3339, cfg.Metadata[metaOrphaned]); err == nil {
+		return since, nil
+	}
+	now = now.UTC().Truncate(time.Second)
+	cfg.Metadata[metaOrphaned] = now.Format(time.RFC3339)
+	if _, err := e.js.UpdateStream(ctx, cfg); err != nil {
+		return time.Time{}, fmt.Errorf("engine: stream of broker %s: %w", broker, missing(err))
+	}
+	return now, nil
 }
 
 // makeRoom takes away the older half of the events that all triggers have got, and tells whether it found any.
