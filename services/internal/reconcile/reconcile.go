@@ -165,8 +165,11 @@ func Run(ctx context.Context, name string, r Reconciler, opts Options, sources .
 			}
 			return logr.FromSlogHandler(quiet{l.Handler()})
 		},
-		Reconciler: ctrl.TypedFunc[store.Key](func(ctx context.Context, key store.Key) (ctrl.Result, error) {
-			res, err := r.Reconcile(ctx, key)
+		Reconciler: ctrl.TypedFunc[store.Key](func(run context.Context, key store.Key) (ctrl.Result, error) {
+			res, err := r.Reconcile(run, key)
+			if ctx.Err() != nil { // cut short by the end of the process, which is no fault of the run
+				return ctrl.Result{}, nil
+			}
 			if err != nil {
 				return ctrl.Result{}, err
 			}
