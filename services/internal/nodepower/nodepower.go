@@ -39,13 +39,13 @@ var seLinuxTypes = []string{"", "container_t", "container_init_t", "container_kv
 // Pod returns a cause for each field of a pod that gives power over its node. at is the path of the pod's spec.
 func Pod(at string, pod *corepb.PodSpec) []apierror.Cause {
 	f := &finder{}
-	f.when(pod.GetHostNetwork(), "%s.hostNetwork", at)
-	f.when(pod.GetHostPid(), "%s.hostPID", at)
-	f.when(pod.GetHostIpc(), "%s.hostIPC", at)
-	f.when(pod.GetNodeName() != "", "%s.nodeName", at)
+	f.whenf(pod.GetHostNetwork(), "%s.hostNetwork", at)
+	f.whenf(pod.GetHostPid(), "%s.hostPID", at)
+	f.whenf(pod.GetHostIpc(), "%s.hostIPC", at)
+	f.whenf(pod.GetNodeName() != "", "%s.nodeName", at)
 	context := at + ".securityContext"
 	for i, s := range pod.GetSecurityContext().GetSysctls() {
-		f.when(!slices.Contains(sysctls, s.GetName()), "%s.sysctls[%d]", context, i)
+		f.whenf(!slices.Contains(sysctls, s.GetName()), "%s.sysctls[%d]", context, i)
 	}
 	f.confinement(context, pod.GetSecurityContext())
 	f.volumes(at+".volumes", pod.GetVolumes())
@@ -77,7 +77,7 @@ func Annotations(at string, annotations map[string]string) []apierror.Cause {
 	f := &finder{}
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		profile := annotations[key]
-		f.when(strings.HasPrefix(key, annotationAppArmor) && profile != "" && profile != "runtime/default", "%s[%s]", at, key)
+		f.whenf(strings.HasPrefix(key, annotationAppArmor) && profile != "" && profile != "runtime/default", "%s[%s]", at, key)
 	}
 	return f.causes
 }
@@ -112,7 +112,7 @@ type finder struct {
 	causes []apierror.Cause
 }
 
-func (f *finder) when(power bool, format string, args ...any) {
+func (f *finder) whenf(power bool, format string, args ...any) {
 	if power {
 		f.causes = append(f.causes, apierror.ForbiddenField(fmt.Sprintf(format, args...), Message))
 	}
@@ -120,7 +120,7 @@ func (f *finder) when(power bool, format string, args ...any) {
 
 func (f *finder) volumes(at string, list []*corepb.Volume) {
 	for i, v := range list {
-		f.when(v.GetHostPath() != nil, "%s[%d].hostPath", at, i)
+		f.whenf(v.GetHostPath() != nil, "%s[%d].hostPath", at, i)
 	}
 }
 
@@ -133,37 +133,37 @@ func containers[C container](f *finder, at string, list []C) {
 func (f *finder) container(at string, c container) {
 	f.securityContext(at+".securityContext", c.GetSecurityContext())
 	for i, p := range c.GetPorts() {
-		f.when(p.GetHostPort() != 0, "%s.ports[%d].hostPort", at, i)
-		f.when(p.GetHostIp() != "", "%s.ports[%d].hostIP", at, i)
+		f.whenf(p.GetHostPort() != 0, "%s.ports[%d].hostPort", at, i)
+		f.whenf(p.GetHostIp() != "", "%s.ports[%d].hostIP", at, i)
 	}
 	for i, m := range c.GetVolumeMounts() {
-		f.when(m.GetMountPropagation() == "Bidirectional", "%s.volumeMounts[%d].mountPropagation", at, i)
+		f.whenf(m.GetMountPropagation() == "Bidirectional", "%s.volumeMounts[%d].mountPropagation", at, i)
 	}
 	for i := range c.GetVolumeDevices() {
-		f.when(true, "%s.volumeDevices[%d]", at, i)
+		f.whenf(true, "%s.volumeDevices[%d]", at, i)
 	}
 	f.probes(at, c)
 }
 
 func (f *finder) securityContext(at string, c *corepb.SecurityContext) {
-	f.when(c.GetPrivileged(), "%s.privileged", at)
+	f.whenf(c.GetPrivileged(), "%s.privileged", at)
 	for i, capability := range c.GetCapabilities().GetAdd() {
-		f.when(!slices.Contains(capabilities, capability), "%s.capabilities.add[%d]", at, i)
+		f.whenf(!slices.Contains(capabilities, capability), "%s.capabilities.add[%d]", at, i)
 	}
-	f.when(c.GetProcMount() != "" && c.GetProcMount() != "Default", "%s.procMount", at)
+	f.whenf(c.GetProcMount() != "" && c.GetProcMount() != "Default", "%s.procMount", at)
 	f.confinement(at, c)
 }
 
 // confinement refuses profiles of the node besides Unconfined: a Localhost one may confine as little.
 func (f *finder) confinement(at string, c confined) {
 	known := func(profile string) bool { return profile == "" || profile == "RuntimeDefault" }
-	f.when(!known(c.GetSeccompProfile().GetType()), "%s.seccompProfile.type", at)
-	f.when(!known(c.GetAppArmorProfile().GetType()), "%s.appArmorProfile.type", at)
+	f.whenf(!known(c.GetSeccompProfile().GetType()), "%s.seccompProfile.type", at)
+	f.whenf(!known(c.GetAppArmorProfile().GetType()), "%s.appArmorProfile.type", at)
 	selinux := c.GetSeLinuxOptions()
-	f.when(!slices.Contains(seLinuxTypes, selinux.GetType()), "%s.seLinuxOptions.type", at)
-	f.when(selinux.GetUser() != "", "%s.seLinuxOptions.user", at)
-	f.when(selinux.GetRole() != "", "%s.seLinuxOptions.role", at)
-	f.when(c.GetWindowsOptions().GetHostProcess(), "%s.windowsOptions.hostProcess", at)
+	f.whenf(!slices.Contains(seLinuxTypes, selinux.GetType()), "%s.seLinuxOptions.type", at)
+	f.whenf(selinux.GetUser() != "", "%s.seLinuxOptions.user", at)
+	f.whenf(selinux.GetRole() != "", "%s.seLinuxOptions.role", at)
+	f.whenf(c.GetWindowsOptions().GetHostProcess(), "%s.windowsOptions.hostProcess", at)
 }
 
 // probes refuses hosts in what the node calls: it reaches more than the pod does, itself to begin with.
@@ -181,7 +181,7 @@ func (f *finder) probes(at string, c probed) {
 		{"lifecycle.postStart", c.GetLifecycle().GetPostStart()},
 		{"lifecycle.preStop", c.GetLifecycle().GetPreStop()},
 	} {
-		f.when(p.call.GetHttpGet().GetHost() != "", "%s.%s.httpGet.host", at, p.field)
-		f.when(p.call.GetTcpSocket().GetHost() != "", "%s.%s.tcpSocket.host", at, p.field)
+		f.whenf(p.call.GetHttpGet().GetHost() != "", "%s.%s.httpGet.host", at, p.field)
+		f.whenf(p.call.GetTcpSocket().GetHost() != "", "%s.%s.tcpSocket.host", at, p.field)
 	}
 }
