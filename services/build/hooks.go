@@ -226,7 +226,7 @@ func validateMounts(field string, s *corepb.Container, volumes map[string]bool) 
 		case m.GetMountPath() == "":
 			causes = append(causes, apierror.Required(at+".mountPath", "a path is needed"))
 		case p == contract.Workspace, p == contract.Home, p == "/fairlead", strings.HasPrefix(p, "/fairlead/"):
-			causes = append(causes, apierror.Invalid(at+".mountPath", fmt.Sprintf("%s is shared by all steps of a build; mount elsewhere", p)))
+			causes = append(causes, apierror.Invalid(at+".mountPath", p+" is shared by all steps of a build; mount elsewhere"))
 		}
 	}
 	return causes

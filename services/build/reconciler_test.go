@@ -71,7 +71,7 @@ func (w *world) call(what string, effect func()) {
 
 func (w *world) Find(owner kube.Owner) (*corev1.Pod, error) {
 	if w.pod == nil || w.pod.Labels[kube.LabelOwnerUID] != owner.UID {
-		return nil, nil
+		return nil, nil //nolint:nilnil // as the interface says: no pod is no error
 	}
 	return w.pod, nil
 }
@@ -219,7 +219,7 @@ func (f *fixture) drive(w *world, key store.Key) *buildv1.Build {
 }
 
 // once reconciles once, and tells whether it crashed.
-func (f *fixture) once(w *world, r *reconciler, key store.Key) (crashed bool) {
+func (f *fixture) once(_ *world, r *reconciler, key store.Key) (crashed bool) {
 	defer func() {
 		if thrown := recover(); thrown != nil {
 			if thrown != errCrash { //nolint:errorlint // thrown by world

@@ -21,7 +21,9 @@ import (
 	"fairlead.dev/services/build/builder/goapp"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	insecure := strings.Split(os.Getenv("FAIRLEAD_INSECURE_REGISTRIES"), ",")
@@ -33,7 +35,7 @@ func main() {
 	flag.Parse()
 	if flag.NArg() < 1 || flag.NArg() > 2 {
 		flag.Usage()
-		os.Exit(2)
+		return 2
 	}
 	registry, _, _ := strings.Cut(flag.Arg(0), "/")
 	goapp.KeepCache(os.Getenv("GOCACHE"))
@@ -46,9 +48,10 @@ func main() {
 	switch {
 	case errors.Is(err, goapp.ErrBuild):
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "builder:", err)
-		os.Exit(3)
+		return 3
 	}
+	return 0
 }

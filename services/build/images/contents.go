@@ -105,7 +105,7 @@ func (p *pusher) toolchain(ctx context.Context) (v1.Image, error) {
 		return remote.Image(tag, p.remotes...) //nolint:wrapcheck // wrapped by Push
 	}
 	dir := filepath.Join(p.Cache, id)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing secret
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err //nolint:wrapcheck // wrapped by Push
 	}
 	var layers []v1.Layer
@@ -221,7 +221,7 @@ func (p *pusher) warmCache(ctx context.Context) ([]layer.Entry, error) {
 	}
 	cache := filepath.Join(p.work, "cache")
 	args := append([]string{"build"}, goapp.Flags()...)
-	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...) //nolint:gosec // names of the library's packages
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = p.work
 	cmd.Env = append(os.Environ(), "GOCACHE="+cache, "CGO_ENABLED=0", "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

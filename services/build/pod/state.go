@@ -5,6 +5,7 @@ package pod
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -160,7 +161,8 @@ func sourceState(p *corev1.Pod, status map[string]corev1.ContainerStatus, s *Sta
 // container that runs is a step that runs only once the one before it has ended.
 func stepState(c corev1.ContainerStatus, previous *corev1.ContainerState, failed bool) (corev1.ContainerState, contract.Message) {
 	state := *c.State.DeepCopy()
-	message, ours := contract.Message{}, false
+	var message contract.Message
+	var ours bool
 	if state.Terminated != nil {
 		if message, ours = contract.ParseMessage(state.Terminated.Message); ours {
 			state.Terminated.Message = message.Message
@@ -236,10 +238,10 @@ func readPod(p *corev1.Pod, s *State) {
 // readStuck looks for containers that cannot start.
 func readStuck(p *corev1.Pod, s *State) {
 	images := map[string]string{}
-	for _, c := range append(p.Spec.InitContainers[:len(p.Spec.InitContainers):len(p.Spec.InitContainers)], p.Spec.Containers...) {
+	for _, c := range append(slices.Clip(p.Spec.InitContainers), p.Spec.Containers...) {
 		images[c.Name] = c.Image
 	}
-	for _, c := range append(p.Status.InitContainerStatuses[:len(p.Status.InitContainerStatuses):len(p.Status.InitContainerStatuses)], p.Status.ContainerStatuses...) {
+	for _, c := range append(slices.Clip(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 		w := c.State.Waiting
 		if w == nil {
 			continue

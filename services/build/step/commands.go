@@ -99,8 +99,7 @@ func gitCommand(args []string, signals <-chan os.Signal) int {
 	commit, err := git.Fetch(ctx, source)
 	if err != nil {
 		reason := contract.ReasonSourceFailed
-		var e *git.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*git.Error](err); ok {
 			reason = e.Reason
 		}
 		return report(*log, reason, err)

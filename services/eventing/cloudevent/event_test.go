@@ -106,8 +106,8 @@ func TestRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []map[string]string //nolint:prealloc // nil is what no events are
-			var data []string           //nolint:prealloc // nil is what no events are
+			var got []map[string]string
+			var data []string
 			for _, e := range events {
 				e = cloudevent.Decode(e.Encode(), e.Data) // what is stored says the same
 				got = append(got, attributes(e))

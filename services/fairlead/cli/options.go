@@ -17,7 +17,7 @@ import (
 // Variables of the environment that stand in for flags.
 const (
 	envServer    = "FAIRLEAD_SERVER"
-	envTokenFile = "FAIRLEAD_TOKEN_FILE" //nolint:gosec // a name
+	envTokenFile = "FAIRLEAD_TOKEN_FILE"
 	envToken     = "FAIRLEAD_TOKEN"
 )
 

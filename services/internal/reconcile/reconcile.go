@@ -167,10 +167,7 @@ func Run(ctx context.Context, name string, r Reconciler, opts Options, sources .
 		},
 		Reconciler: ctrl.TypedFunc[store.Key](func(run context.Context, key store.Key) (ctrl.Result, error) {
 			res, err := r.Reconcile(run, key)
-			if ctx.Err() != nil { // cut short by the end of the process, which is no fault of the run
-				return ctrl.Result{}, nil
-			}
-			if err != nil {
+			if err != nil && ctx.Err() == nil { // what the end of the process cuts short is no fault of the run
 				return ctrl.Result{}, err
 			}
 			return ctrl.Result{RequeueAfter: res.RequeueAfter}, nil

@@ -63,7 +63,7 @@ func run(ctx context.Context, protoDir, goDir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(goDir, 0o755); err != nil { //nolint:gosec // source code is for all to read
+	if err := os.MkdirAll(goDir, 0o755); err != nil {
 		return err
 	}
 	return writeIfChanged(filepath.Join(goDir, "kinds.go"), content)
@@ -111,5 +111,5 @@ func writeIfChanged(path string, content []byte) error {
 	case !strings.Contains(string(old), marker):
 		return fmt.Errorf("%s is not kindgen's: rename it", path)
 	}
-	return os.WriteFile(path, content, 0o644) //nolint:gosec // source code is for all to read
+	return os.WriteFile(path, content, 0o644)
 }

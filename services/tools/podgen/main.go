@@ -65,5 +65,5 @@ func writeIfChanged(path string, content []byte) error {
 	if err == nil && string(old) == string(content) {
 		return nil
 	}
-	return os.WriteFile(path, content, 0o644) //nolint:gosec // source code is for all to read
+	return os.WriteFile(path, content, 0o644)
 }

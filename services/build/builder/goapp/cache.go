@@ -26,5 +26,5 @@ func KeepCache(dir string) {
 		return
 	}
 	now := time.Now().Unix()
-	_ = os.WriteFile(filepath.Join(dir, "trim.txt"), []byte(strconv.FormatInt(now, 10)), 0o644) //nolint:gosec // a time; without it only more is compiled
+	_ = os.WriteFile(filepath.Join(dir, "trim.txt"), []byte(strconv.FormatInt(now, 10)), 0o644)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,8 +108,8 @@ func compile(ctx context.Context, cfg Config, to string) error {
 	if cfg.Env == nil {
 		cfg.Env = os.Environ()
 	}
-	env := append(cfg.Env[:len(cfg.Env):len(cfg.Env)], "CGO_ENABLED=0", "GOTOOLCHAIN=local", "GO111MODULE=on")
-	list := exec.CommandContext(ctx, cfg.Go, "list", "-buildvcs=false", "-f", "{{.Name}}", ".") //nolint:gosec // the toolchain's
+	env := slices.Concat(cfg.Env, []string{"CGO_ENABLED=0", "GOTOOLCHAIN=local", "GO111MODULE=on"})
+	list := exec.CommandContext(ctx, cfg.Go, "list", "-buildvcs=false", "-f", "{{.Name}}", ".")
 	list.Dir, list.Env, list.Stderr = cfg.Dir, env, cfg.Out
 	kind, err := list.Output()
 	if err != nil {
@@ -118,7 +119,7 @@ func compile(ctx context.Context, cfg Config, to string) error {
 		return fmt.Errorf("%w: %s holds package %s, not main; name the folder of the main package as second argument", ErrBuild, cfg.Dir, got)
 	}
 	args := append([]string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", to}, Flags()...)
-	build := exec.CommandContext(ctx, cfg.Go, append(args, ".")...) //nolint:gosec // the toolchain's
+	build := exec.CommandContext(ctx, cfg.Go, append(args, ".")...)
 	build.Dir, build.Env, build.Stdout, build.Stderr = cfg.Dir, env, cfg.Out, cfg.Out
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("%w: %w", ErrBuild, err)

@@ -119,6 +119,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 
 type unpacked struct {
 	*gzip.Reader
+
 	file *os.File
 }
 

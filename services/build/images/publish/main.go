@@ -16,7 +16,9 @@ import (
 	"fairlead.dev/services/build/images"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	cfg := images.Config{Out: os.Stderr}
@@ -33,9 +35,10 @@ func main() {
 	pushed, err := images.Push(ctx, cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
 	for name, ref := range pushed {
 		fmt.Println(name, ref)
 	}
+	return 0
 }

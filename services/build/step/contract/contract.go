@@ -90,7 +90,7 @@ func (m Message) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("termination message: %w", err)
 	}
-	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // the kubelet reads it
+	if err := os.WriteFile(path, data, 0o644); err != nil {
 		return fmt.Errorf("termination message: %w", err)
 	}
 	return nil

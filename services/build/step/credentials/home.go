@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -88,9 +89,7 @@ func (h Home) writeDocker() error {
 		if err := json.Unmarshal(data, &in); err != nil {
 			return fmt.Errorf("secret %q is not docker's config: %w", filepath.Base(filepath.Dir(file)), err)
 		}
-		for host, auth := range in.Auths {
-			out.Auths[host] = auth
-		}
+		maps.Copy(out.Auths, in.Auths)
 	}
 	for _, c := range h.Docker {
 		auth := base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))
@@ -116,7 +115,7 @@ func (h Home) writeDocker() error {
 
 func (h Home) write(name, content string, mode os.FileMode) error {
 	path := filepath.Join(h.Dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // steps run as any user
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("credentials: %w", err)
 	}
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {

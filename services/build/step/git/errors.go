@@ -49,8 +49,7 @@ func explain(s Source, err error) *Error {
 	where := redacted(s.URL)
 	e := &Error{Reason: contract.ReasonSourceFailed, cause: err}
 	text := err.Error()
-	var unexpected *plumbing.UnexpectedError
-	if errors.As(err, &unexpected) {
+	if unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err); ok {
 		err = unexpected.Err // it hides what it wraps
 	}
 	var network net.Error
@@ -70,7 +69,7 @@ func explain(s Source, err error) *Error {
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
 		strings.Contains(text, "unable to authenticate"), strings.Contains(text, "SSH_AUTH_SOCK"):
 		e.Reason = contract.ReasonSourceUnauthorized
-		e.Message = fmt.Sprintf("%s refuses access; it is private, or does not exist: give the service account a Secret with credentials, annotated build.knative.dev/git-0", where)
+		e.Message = where + " refuses access; it is private, or does not exist: give the service account a Secret with credentials, annotated build.knative.dev/git-0"
 	case errors.As(err, &answered) && answered.StatusCode() < 500:
 		e.Message = fmt.Sprintf("%s answers %d to git; is it a git repository?", where, answered.StatusCode())
 	case errors.As(err, &answered):
@@ -87,12 +86,10 @@ func explain(s Source, err error) *Error {
 
 // brief leaves out what the net package says before the cause: method and URL.
 func brief(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op
 	}
 	return err.Error()
