@@ -151,11 +151,27 @@ func observed(b *buildv1.Build, p *corev1.Pod, state pod.State, now time.Time) {
 		}
 		setSucceeded(b, now, condition.Unknown, reasonRunning, message)
 	case pod.Succeeded:
+		now = ended(state, now)
 		setSucceeded(b, now, condition.True, reasonSucceeded, fmt.Sprintf("%d of %d steps ended well", len(state.Completed), len(state.Steps)))
 	case pod.Failed:
+		now = ended(state, now)
 		reason, message := explain(b, state)
 		setSucceeded(b, now, condition.False, reason, message)
 	}
+}
+
+// ended is when the last step ended, which may be long before anyone looks; now where no step says.
+func ended(state pod.State, now time.Time) time.Time {
+	var last time.Time
+	for _, s := range state.Steps {
+		if s.Terminated != nil && s.Terminated.FinishedAt.After(last) {
+			last = s.Terminated.FinishedAt.Time
+		}
+	}
+	if last.IsZero() || last.After(now) {
+		return now
+	}
+	return last
 }
 
 func running(names []string, state pod.State) string {

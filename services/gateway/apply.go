@@ -167,10 +167,13 @@ func (n *nativeApply) object(ctx context.Context, method, path string, body []by
 // fromKubernetes is the error that a Status of the cluster tells.
 func fromKubernetes(code int, data []byte) *apierror.Error {
 	var s kmetav1.Status
-	if err := json.Unmarshal(data, &s); err != nil || s.Reason == "" {
+	if err := json.Unmarshal(data, &s); err != nil || s.Message == "" {
 		return apierror.New(apierror.ReasonInternalError, "the cluster answered with code %d", code)
 	}
 	e := apierror.New(apierror.Reason(s.Reason), "%s", s.Message)
+	if s.Reason == "" { // kube-apiserver gives none for documents that its schemas refuse
+		e = apierror.BadRequest("%s", s.Message)
+	}
 	if s.Details != nil {
 		e.Name = s.Details.Name
 		e.Resource = apierror.Resource{Group: s.Details.Group, Plural: s.Details.Kind, Kind: s.Details.Kind}

@@ -146,6 +146,9 @@ func impersonate(h http.Header, c *caller) {
 
 // ServeHTTP hands a request on.
 func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Impersonate-User") != "" {
+		w.Header().Add("Warning", `299 - "impersonation is not supported yet: this was answered with your own rights"`)
+	}
 	switch {
 	case p.proxy == nil:
 		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask", r.URL.Path))

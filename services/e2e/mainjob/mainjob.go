@@ -58,7 +58,7 @@ type step struct {
 
 func steps() []step {
 	return []step{
-		{"namespace, empty of earlier runs", (*job).namespace},
+		{"namespace; objects of an earlier run deleted", (*job).namespace},
 		{"git repository with a first commit, served over HTTP", (*job).repository},
 		{"build 1: clone, compile and push, submitted with curl", (*job).firstBuild},
 		{"service, applied with kubectl, answers with the first commit", (*job).service},

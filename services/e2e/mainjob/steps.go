@@ -21,14 +21,15 @@ const (
 	secondMessage = "Hello from the second commit.\n"
 )
 
-// namespace makes the namespace and takes away what an earlier run left in it.
+// namespace makes the namespace and takes away what an earlier run made in it, and nothing else.
 func (j *job) namespace(ctx context.Context) error {
 	doc := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", j.env.Namespace)
 	if _, err := j.kubectl(ctx, doc, "apply", "--filename", "-"); err != nil {
 		return err
 	}
-	_, err := j.kubectl(ctx, "", "delete", "--all", "--wait",
-		"triggers.eventing.knative.dev,brokers.eventing.knative.dev,services.serving.knative.dev,builds.build.knative.dev")
+	_, err := j.kubectl(ctx, "", "delete", "--wait", "--ignore-not-found", "triggers.eventing.knative.dev/hello",
+		"brokers.eventing.knative.dev/default", "services.serving.knative.dev/hello",
+		"builds.build.knative.dev/hello-1", "builds.build.knative.dev/hello-2")
 	return err
 }
 

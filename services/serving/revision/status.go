@@ -31,13 +31,13 @@ func Failed(rev *servingv1.Revision) bool {
 	return !Proven(rev) && c.GetStatus() == condition.False && c.GetReason() == ReasonProgressDeadlineExceeded
 }
 
-// Failure is why the revision cannot answer requests; empty while it can, or may soon.
+// Failure is why the revision cannot answer requests, in words that strangers may read; empty while it can, or may soon.
 func Failure(rev *servingv1.Revision) string {
 	c := condition.Get(rev.GetStatus().GetConditions(), condition.Ready)
 	if c.GetStatus() != condition.False || c.GetReason() == ReasonUnschedulable {
 		return ""
 	}
-	return c.GetReason() + ": " + c.GetMessage()
+	return fmt.Sprintf("%s; `kubectl describe revision %s --namespace %s` says more", c.GetReason(), rev.GetMetadata().GetName(), rev.GetMetadata().GetNamespace())
 }
 
 // progressDeadline is how long a new revision has to become ready.

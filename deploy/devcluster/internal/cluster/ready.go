@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -136,9 +137,13 @@ func probeNode(ctx context.Context, client kubernetes.Interface, since time.Time
 	return fmt.Errorf("node %s has reported no condition yet", node.Name)
 }
 
-// probeLease passes if the kubelet has renewed its lease lately.
+// probeLease passes if the kubelet has renewed its lease lately. A new node has no lease for some seconds after it is
+// Ready; should it never come, the node stops being Ready.
 func probeLease(ctx context.Context, client kubernetes.Interface) error {
 	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, topology.NodeName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

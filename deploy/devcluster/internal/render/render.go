@@ -107,6 +107,10 @@ func Write(paths topology.Paths, machine Machine) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			return err
 		}
+		// kube-proxy ends when its file is written, whatever it says.
+		if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, content) {
+			continue
+		}
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return err
 		}
