@@ -8,6 +8,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -189,6 +191,61 @@ spec:
 	apply(t, ns, strings.Replace(goodService(app(t)), `"name":"web"`, `"name":"late"`, 1))
 	until(t, "eventing.knative.dev/v1", ns, "triggers", "t", 2*time.Minute, func(o object) bool { return o.condition("Ready").Status == "True" })
 	waitLog(t, ns, "serving.knative.dev/service=late", "waits-1")
+}
+
+// TestTriggerWhoseSubscriberDoesNotAnswer has events wait while nobody listens at the subscriber's address, the
+// condition say so, and the event arrive once somebody does.
+func TestTriggerWhoseSubscriberDoesNotAnswer(t *testing.T) {
+	ns := namespace(t)
+	listener, err := net.Listen("tcp", net.JoinHostPort(s.cluster.BridgeIP, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, ns, fmt.Sprintf(`apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: default}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: t}
+spec:
+  broker: default
+  subscriber: {uri: "http://%s/"}
+  delivery: {retry: 1000, backoffPolicy: linear, backoffDelay: PT0.2S}
+`, address))
+	until(t, "eventing.knative.dev/v1", ns, "triggers", "t", time.Minute, func(o object) bool { return o.condition("Ready").Status == "True" })
+	url := fmt.Sprintf("http://127.0.0.1:%d/%s/default", s.server.Config().Ports.Broker, ns)
+	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "--fail-with-body", url, "-H", "Ce-Specversion: 1.0", "-H", "Ce-Id: waits-2",
+		"-H", "Ce-Type: t", "-H", "Ce-Source: e2e", "-H", "Content-Type: text/plain", "--data", "for later").CombinedOutput()
+	if err != nil {
+		t.Fatalf("post: %v %s", err, out)
+	}
+	got := until(t, "eventing.knative.dev/v1", ns, "triggers", "t", time.Minute, func(o object) bool {
+		return o.condition("Delivering").Status == "False"
+	}).condition("Delivering")
+	if !strings.Contains(got.Message, "refused") {
+		t.Errorf("the message does not say why: %+v", got)
+	}
+	if listener, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	arrived := make(chan string, 10)
+	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.Header.Get("Ce-Id") })}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	select {
+	case id := <-arrived:
+		if id != "waits-2" {
+			t.Errorf("event %q arrived, not the one that waited", id)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the event did not arrive within a minute of somebody listening")
+	}
+	until(t, "eventing.knative.dev/v1", ns, "triggers", "t", time.Minute, func(o object) bool { return o.condition("Delivering").Status != "False" })
 }
 
 // waitLog follows the logs of the pods that a selector chooses until one says text.

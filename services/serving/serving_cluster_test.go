@@ -242,9 +242,10 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 			if ready.GetReason() != tc.reason || !strings.Contains(ready.GetMessage(), tc.message) || !strings.Contains(message, tc.message) {
 				t.Errorf("revision: %s: %s\nservice: %s", ready.GetReason(), ready.GetMessage(), message)
 			}
-			eventually(t, "the router tells why", func() bool {
+			eventually(t, "the router names the reason and where to ask, and none of the insides", func() bool {
 				code, body := g.get(t, "http://"+tc.name+"."+g.namespace+".localhost:8000")
-				return code == http.StatusServiceUnavailable && strings.Contains(body, tc.message)
+				return code == http.StatusServiceUnavailable && strings.Contains(body, tc.reason) &&
+					strings.Contains(body, "kubectl describe revision "+tc.name) && !strings.Contains(body, tc.message)
 			})
 		})
 	}
