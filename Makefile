@@ -28,6 +28,10 @@ build: ## Build fairlead and the local Kubernetes into .fairlead/bin.
 	@go build -o $(BIN)/quickstart ./services/e2e/cmd/quickstart
 	@cd services/tools && GOWORK=off go build -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl
 
+.PHONY: packages
+packages: ## Install the Debian packages that are missing.
+	@deploy/packages.sh
+
 .PHONY: gen
 gen: ## Make everything in gen/ and the generated protos anew.
 	@services/tools/generate.sh
@@ -60,7 +64,7 @@ bench: ## Run the benchmarks.
 	@go test -run '^$$' -bench . -benchtime 2s $(PACKAGES) | grep -v 'no test files'
 
 .PHONY: quickstart
-quickstart: build ## From source to a running, event-driven service on a local Kubernetes, and leave it running.
+quickstart: packages build ## From source to a running, event-driven service on a local Kubernetes, and leave it running.
 	@$(BIN)/quickstart up --state $(STATE)
 
 .PHONY: down

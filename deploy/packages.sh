@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Copyright The Fairlead Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Installs the Debian packages that building and the quickstart need, where they are missing. What the local Kubernetes
+# needs, `devcluster up` installs by itself.
+set -euo pipefail
+
+missing=()
+for package in git make curl ca-certificates; do
+	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+install="apt-get update && apt-get install --yes ${missing[*]}"
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	echo "packages are missing; as root, run: $install" >&2
+	exit 1
+fi
+apt-get update -q
+DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
