@@ -11,7 +11,11 @@ mkdir -p "$bin"
 
 GOWORK=off go build -C services/tools -o "$bin/" github.com/bufbuild/buf/cmd/buf
 "$bin/buf" lint
-test -z "$(gofmt -l services deploy | tee /dev/stderr)" || { echo "run 'gofmt -w' on the files above" >&2; exit 1; }
+unformatted=$(gofmt -l services deploy)
+if [ -n "$unformatted" ]; then
+	printf "run 'gofmt -w' on these files:\n%s\n" "$unformatted" >&2
+	exit 1
+fi
 
 (cd services/tools/lint && GOWORK=off go build -o "$bin/golangci-lint" github.com/golangci/golangci-lint/v2/cmd/golangci-lint &&
 	GOWORK=off go build -o "$bin/govulncheck" golang.org/x/vuln/cmd/govulncheck)
