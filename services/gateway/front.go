@@ -130,12 +130,11 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	}
 	r = r.WithContext(withCaller(r.Context(), id))
 	ours := f.resources.parse(path)
-	if ours == nil && !w.isUpgrade(r) {
+	if ours != nil || !w.isUpgrade(r) {
 		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
 	}
 	switch {
 	case ours != nil:
-		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
 		f.resources.serve(w, r, ours)
 		return "resource"
 	case path == "/apply":

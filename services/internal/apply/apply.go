@@ -154,12 +154,11 @@ func (a *Applier) inGroup(group string) string {
 }
 
 func group(apiVersion string) string {
-	for i, c := range apiVersion {
-		if c == '/' {
-			return apiVersion[:i]
-		}
+	name, _, grouped := strings.Cut(apiVersion, "/")
+	if !grouped {
+		return "" // the core group's version stands alone
 	}
-	return ""
+	return name
 }
 
 func (a *Applier) namespace() string {
