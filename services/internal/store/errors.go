@@ -16,7 +16,8 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-// ErrFenced is wrapped by the conflict of a write through Fenced whose guard does not hold: another process leads by now.
+// ErrFenced is wrapped by the conflict of a write, through Fenced or under WithFence, whose guard does not hold: another
+// process leads by now.
 var ErrFenced = errors.New("a guard of the write does not hold any more")
 
 // causeTooLarge is how Kubernetes' clients recognise a version that the server has not seen yet.

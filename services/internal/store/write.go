@@ -35,7 +35,7 @@ const (
 // Create stores a new object and returns it as stored. obj itself is not changed. Without a name, one is made from
 // generateName.
 func (s *Store) Create(ctx context.Context, k kinds.Kind, obj Object) (created Object, err error) {
-	defer s.metrics.observe("create", k, &err)()
+	defer s.metrics.observe(ctx, "create", k, &err)()
 	next := clone(obj)
 	m := metaOf(next)
 	id, err := uuid.NewRandom()
@@ -93,7 +93,7 @@ func (s *Store) insert(ctx context.Context, k kinds.Kind, obj Object) (Object, e
 // the object must have. What the server keeps (uid, timestamps, generation) is not fn's to change. An object that is being
 // deleted goes when its last finalizer does.
 func (s *Store) Update(ctx context.Context, k kinds.Kind, key Key, expected string, fn func(Object) (Object, error)) (updated Object, err error) {
-	defer s.metrics.observe("update", k, &err)()
+	defer s.metrics.observe(ctx, "update", k, &err)()
 	return s.mutate(ctx, k, key, func(current *stored) (Object, error) {
 		if expected != "" && expected != formatRevision(current.revision) {
 			return nil, apierror.Modified(ResourceOf(k), key.Name)
@@ -196,7 +196,7 @@ func (s *Store) operation(k kinds.Kind, path string, current *stored, next Objec
 // commit runs op if the object still has the revision; 0 means that it must not exist. It returns the revision of the
 // write, or 0 and the newest state, nil if there is none.
 func (s *Store) commit(ctx context.Context, k kinds.Kind, path string, revision int64, op clientv3.Op) (int64, *stored, error) {
-	compare := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(path), "=", revision)}, s.guards...)
+	compare := s.guarded(ctx, clientv3.Compare(clientv3.ModRevision(path), "=", revision))
 	ops := []clientv3.Op{op}
 	if s.dryRun {
 		ops = nil
@@ -216,10 +216,6 @@ func (s *Store) commit(ctx context.Context, k kinds.Kind, path string, revision 
 	}
 	latest, err := s.decodeStored(k, path, kvs[0].Value, kvs[0].ModRevision)
 	return 0, latest, err
-}
-
-func (s *Store) fenced(k kinds.Kind, key Key) error {
-	return apierror.Conflict(ResourceOf(k), key.Name, "another process leads by now").Wrap(ErrFenced)
 }
 
 // encodeChecked encodes obj, and refuses it if it is too large.

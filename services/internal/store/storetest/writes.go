@@ -4,6 +4,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -330,19 +331,47 @@ func testDryRun(t *testing.T, s *store.Store) {
 func testFenced(t *testing.T, s *store.Store) {
 	was := create(t, s, "shop/web")[0]
 	key := store.KeyOf(was)
-	holds := s.Fenced(clientv3.Compare(clientv3.Version("/no/such/key"), "=", 0))
-	relabel(t, holds, key, "a=b")
-	fails := services(t, s.Fenced(clientv3.Compare(clientv3.Version("/no/such/key"), ">", 0)))
-	_, createErr := fails.Create(t.Context(), Service("shop", "new"))
-	_, updateErr := fails.Update(t.Context(), key, "", func(o *servingv1.Service) (*servingv1.Service, error) {
-		o.Metadata.Labels = nil
+	holds := clientv3.Compare(clientv3.Version("/no/such/key"), "=", 0)
+	fails := clientv3.Compare(clientv3.Version("/no/such/key"), ">", 0)
+	relabel(t, s.Fenced(holds), key, "a=b")
+	if err := errors.Join(writeEach(store.WithFence(t.Context(), holds), t, s, key)...); err != nil {
+		t.Fatalf("under a guard that holds: %v", err)
+	}
+	was = create(t, s, "shop/web")[0]
+	for name, tc := range map[string]struct {
+		ctx  context.Context //nolint:containedctx // what the table is about
+		view *store.Store
+	}{
+		"the view":          {t.Context(), s.Fenced(fails)},
+		"the context":       {store.WithFence(t.Context(), fails), s},
+		"one of two":        {store.WithFence(store.WithFence(t.Context(), fails), holds), s},
+		"view, not context": {store.WithFence(t.Context(), holds), s.Fenced(fails)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, err := range writeEach(tc.ctx, t, tc.view, key) {
+				wantReason(t, err, apierror.ReasonConflict)
+				if !errors.Is(err, store.ErrFenced) {
+					t.Errorf("got %v, want ErrFenced", err)
+				}
+			}
+		})
+	}
+	got := must[*servingv1.Service](t)(services(t, s).Get(t.Context(), key))
+	if d := cmp.Diff(was, got, protocmp.Transform()); d != "" {
+		t.Errorf("a fenced write changed it (-before +after):\n%s", d)
+	}
+}
+
+// writeEach creates one service, and changes and deletes another, and returns what each gave.
+func writeEach(ctx context.Context, t *testing.T, s *store.Store, key store.Key) []error {
+	t.Helper()
+	fresh := Service(key.Namespace, "")
+	fresh.Metadata.GenerateName = "new-"
+	_, createErr := services(t, s).Create(ctx, fresh)
+	_, updateErr := services(t, s).Update(ctx, key, "", func(o *servingv1.Service) (*servingv1.Service, error) {
+		o.Metadata.Labels = map[string]string{"by": "writeEach"}
 		return o, nil
 	})
-	_, deleteErr := fails.Delete(t.Context(), key, store.DeleteOptions{})
-	for _, err := range []error{createErr, updateErr, deleteErr} {
-		wantReason(t, err, apierror.ReasonConflict)
-		if !errors.Is(err, store.ErrFenced) {
-			t.Errorf("got %v, want ErrFenced", err)
-		}
-	}
+	_, deleteErr := services(t, s).Delete(ctx, key, store.DeleteOptions{})
+	return []error{createErr, updateErr, deleteErr}
 }
