@@ -43,7 +43,7 @@ type DeleteOptions struct {
 // Delete removes an object and returns its last state. One with finalizers gets a deletionTimestamp instead, stays until
 // they are gone, and is returned as it stays.
 func (s *Store) Delete(ctx context.Context, k kinds.Kind, key Key, o DeleteOptions) (deleted Object, err error) {
-	defer s.metrics.observe("delete", k, &err)()
+	defer s.metrics.observe(ctx, "delete", k, &err)()
 	if !slices.Contains([]string{"", Background, Foreground, Orphan}, o.Propagation) {
 		return nil, apierror.BadRequest("propagationPolicy %q is none of %s, %s and %s", o.Propagation, Background, Foreground, Orphan)
 	}

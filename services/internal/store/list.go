@@ -74,7 +74,7 @@ type listing struct {
 
 // List returns a page of objects. Without a ResourceVersion it is the newest state.
 func (s *Store) List(ctx context.Context, k kinds.Kind, o ListOptions) (list *List, err error) {
-	defer s.metrics.observe("list", k, &err)()
+	defer s.metrics.observe(ctx, "list", k, &err)()
 	l, err := s.newListing(k, o)
 	if err != nil {
 		return nil, err

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/tracing"
 )
 
 // resourceLabel is the label that names a kind.
@@ -72,10 +74,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// observe starts the clock of an operation; the function it returns stops it, and reads the result from err.
-func (m *metrics) observe(verb string, k kinds.Kind, err *error) func() {
+// observe starts the clock of an operation, and its span; the function it returns stops both, and reads the result from err.
+func (m *metrics) observe(ctx context.Context, verb string, k kinds.Kind, err *error) func() {
 	start := time.Now()
+	_, end := tracing.Start(ctx, "store "+verb, attribute.String(resourceLabel, k.Plural+"."+k.Group))
 	return func() {
+		end(err)
 		m.operations.WithLabelValues(verb, ResourceOf(k).String(), result(*err)).Observe(time.Since(start).Seconds())
 	}
 }

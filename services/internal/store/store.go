@@ -181,7 +181,7 @@ func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc)
 
 // Get returns the newest state of an object.
 func (s *Store) Get(ctx context.Context, k kinds.Kind, key Key) (obj Object, err error) {
-	defer s.metrics.observe("get", k, &err)()
+	defer s.metrics.observe(ctx, "get", k, &err)()
 	path, err := s.keys.object(k, key)
 	if err != nil {
 		return nil, err
