@@ -6,13 +6,17 @@ package rpc
 import (
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/health"
+
+	"fairlead.dev/services/internal/audit"
 )
 
 // Defaults of Config.
@@ -43,6 +47,14 @@ type Config struct {
 	Health *health.Server
 	// TLS is how connections are secured; nil means not at all, which is for loopback only.
 	TLS *tls.Config
+	// ClientCAs returns the authorities whose client certificates are believed, as they are at the time of a handshake.
+	// A certificate of theirs with the organisation system:fairlead:services is one of our own services', and needs no
+	// token. Nil means that certificates give no identity.
+	ClientCAs func() *x509.CertPool
+	// Audit gets who did what; nil means that nothing is kept.
+	Audit *audit.Log
+	// TracerProvider makes a span of each call; nil means that none are made.
+	TracerProvider trace.TracerProvider
 	// MaxMessageBytes is the size of the largest request.
 	MaxMessageBytes int
 	// MaxConcurrentStreams is how many calls one connection may have going.

@@ -5,12 +5,27 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"fairlead.dev/services/internal/apierror"
 )
 
 // ClusterPrefix is what our users and groups begin with where the cluster sees them.
 const ClusterPrefix = "fairlead:"
+
+// Source tells how a caller was known.
+type Source string
+
+// Sources of identities.
+const (
+	// SourceToken is a token of ours. The zero Source means the same.
+	SourceToken Source = "token"
+	// SourceCluster is a token of the cluster's: what it stands for and may do is the cluster's to say, and can change
+	// without our being told.
+	SourceCluster Source = "cluster"
+	// SourceCertificate is a client certificate of our own authority.
+	SourceCertificate Source = "certificate"
+)
 
 // Identity is who a caller is taken for.
 type Identity struct {
@@ -22,6 +37,12 @@ type Identity struct {
 	UID string
 	// TokenID is the id by which the caller's token can be revoked.
 	TokenID string
+	// Extra is what else the source of the identity says of it, such as the pod that a cluster's token is bound to.
+	Extra map[string][]string
+	// Expires is when the token or certificate ceases to hold; zero where that is not known.
+	Expires time.Time
+	// Source is how the caller was known.
+	Source Source
 }
 
 // Authenticator tells who holds a token. An error that is no apierror.Error counts as a fault of the server.
@@ -43,11 +64,21 @@ type Attributes struct {
 	Namespace string
 	// Name is the object's name; empty for calls on many objects, and for creations.
 	Name string
+	// Path is the path of what is no resource (`nonResourceURLs` in roles); all but Verb are empty then.
+	Path string
 }
 
 // Authorizer tells whether a caller may do something: nil means yes, an apierror of reason Forbidden no.
 type Authorizer interface {
 	Authorize(ctx context.Context, id *Identity, a Attributes) error
+}
+
+// Changing is implemented by Authenticators and Authorizers whose answers change: streams that are open are asked about
+// again when they do, and end when the answer has become no.
+type Changing interface {
+	// Changed returns a channel that is closed once an answer given after this call may differ from one given before:
+	// a token was revoked, a key has gone, a role or a binding was written. It is closed after the answers have changed.
+	Changed() <-chan struct{}
 }
 
 type identityKey struct{}
