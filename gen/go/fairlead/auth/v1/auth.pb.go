@@ -89,10 +89,12 @@ type ClusterRole struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name, labels and the like.
 	Metadata *v1.ObjectMeta `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// The rights.
-	Rules         []*PolicyRule `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The rights. Those of a role with an aggregation rule are the server's to write.
+	Rules []*PolicyRule `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
+	// How the rights follow from other cluster roles.
+	AggregationRule *AggregationRule `protobuf:"bytes,3,opt,name=aggregation_rule,json=aggregationRule,proto3" json:"aggregation_rule,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ClusterRole) Reset() {
@@ -135,6 +137,13 @@ func (x *ClusterRole) GetMetadata() *v1.ObjectMeta {
 func (x *ClusterRole) GetRules() []*PolicyRule {
 	if x != nil {
 		return x.Rules
+	}
+	return nil
+}
+
+func (x *ClusterRole) GetAggregationRule() *AggregationRule {
+	if x != nil {
+		return x.AggregationRule
 	}
 	return nil
 }
@@ -267,6 +276,236 @@ func (x *ClusterRoleBinding) GetRoleRef() *RoleRef {
 	return nil
 }
 
+// ServiceAccount is a name under which programs act. The server makes a Kubernetes service account of the same name in the
+// same namespace, which pods use, and for which TokenService/IssueForServiceAccount gives tokens.
+type ServiceAccount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name, namespace, labels and the like.
+	Metadata *v1.ObjectMeta `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// What pods that use it get.
+	Spec *ServiceAccountSpec `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	// What became of it.
+	Status        *ServiceAccountStatus `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceAccount) Reset() {
+	*x = ServiceAccount{}
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceAccount) ProtoMessage() {}
+
+func (x *ServiceAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceAccount.ProtoReflect.Descriptor instead.
+func (*ServiceAccount) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ServiceAccount) GetMetadata() *v1.ObjectMeta {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *ServiceAccount) GetSpec() *ServiceAccountSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ServiceAccount) GetStatus() *ServiceAccountStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// ServiceAccountSpec says what pods that use a service account get.
+type ServiceAccountSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of Secrets of the namespace by which images are pulled.
+	ImagePullSecrets []string `protobuf:"bytes,1,rep,name=image_pull_secrets,json=imagePullSecrets,proto3" json:"image_pull_secrets,omitempty"`
+	// Names of Secrets of the namespace that builds find credentials in.
+	Secrets []string `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// Whether a token is mounted into pods that do not say; true by default.
+	AutomountServiceAccountToken *bool `protobuf:"varint,3,opt,name=automount_service_account_token,json=automountServiceAccountToken,proto3,oneof" json:"automount_service_account_token,omitempty"`
+	unknownFields                protoimpl.UnknownFields
+	sizeCache                    protoimpl.SizeCache
+}
+
+func (x *ServiceAccountSpec) Reset() {
+	*x = ServiceAccountSpec{}
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceAccountSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceAccountSpec) ProtoMessage() {}
+
+func (x *ServiceAccountSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceAccountSpec.ProtoReflect.Descriptor instead.
+func (*ServiceAccountSpec) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ServiceAccountSpec) GetImagePullSecrets() []string {
+	if x != nil {
+		return x.ImagePullSecrets
+	}
+	return nil
+}
+
+func (x *ServiceAccountSpec) GetSecrets() []string {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *ServiceAccountSpec) GetAutomountServiceAccountToken() bool {
+	if x != nil && x.AutomountServiceAccountToken != nil {
+		return *x.AutomountServiceAccountToken
+	}
+	return false
+}
+
+// ServiceAccountStatus says what became of a service account.
+type ServiceAccountStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation that the status is about.
+	ObservedGeneration int64 `protobuf:"varint,1,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
+	// `Ready`: the Kubernetes service account is as this one says.
+	Conditions    []*v1.Condition `protobuf:"bytes,2,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceAccountStatus) Reset() {
+	*x = ServiceAccountStatus{}
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceAccountStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceAccountStatus) ProtoMessage() {}
+
+func (x *ServiceAccountStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceAccountStatus.ProtoReflect.Descriptor instead.
+func (*ServiceAccountStatus) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ServiceAccountStatus) GetObservedGeneration() int64 {
+	if x != nil {
+		return x.ObservedGeneration
+	}
+	return 0
+}
+
+func (x *ServiceAccountStatus) GetConditions() []*v1.Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// AggregationRule says from which cluster roles another takes its rights.
+type AggregationRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A cluster role that any of these selects gives its rights.
+	ClusterRoleSelectors []*v1.LabelSelector `protobuf:"bytes,1,rep,name=cluster_role_selectors,json=clusterRoleSelectors,proto3" json:"cluster_role_selectors,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *AggregationRule) Reset() {
+	*x = AggregationRule{}
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AggregationRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AggregationRule) ProtoMessage() {}
+
+func (x *AggregationRule) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AggregationRule.ProtoReflect.Descriptor instead.
+func (*AggregationRule) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AggregationRule) GetClusterRoleSelectors() []*v1.LabelSelector {
+	if x != nil {
+		return x.ClusterRoleSelectors
+	}
+	return nil
+}
+
 // PolicyRule allows some verbs on some resources. Nothing is forbidden by a rule: what no rule allows is.
 type PolicyRule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -286,7 +525,7 @@ type PolicyRule struct {
 
 func (x *PolicyRule) Reset() {
 	*x = PolicyRule{}
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +537,7 @@ func (x *PolicyRule) String() string {
 func (*PolicyRule) ProtoMessage() {}
 
 func (x *PolicyRule) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +550,7 @@ func (x *PolicyRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRule.ProtoReflect.Descriptor instead.
 func (*PolicyRule) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PolicyRule) GetVerbs() []string {
@@ -366,7 +605,7 @@ type Subject struct {
 
 func (x *Subject) Reset() {
 	*x = Subject{}
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +617,7 @@ func (x *Subject) String() string {
 func (*Subject) ProtoMessage() {}
 
 func (x *Subject) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +630,7 @@ func (x *Subject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subject.ProtoReflect.Descriptor instead.
 func (*Subject) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Subject) GetKind() string {
@@ -437,7 +676,7 @@ type RoleRef struct {
 
 func (x *RoleRef) Reset() {
 	*x = RoleRef{}
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -449,7 +688,7 @@ func (x *RoleRef) String() string {
 func (*RoleRef) ProtoMessage() {}
 
 func (x *RoleRef) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_fairlead_auth_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -462,7 +701,7 @@ func (x *RoleRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleRef.ProtoReflect.Descriptor instead.
 func (*RoleRef) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_fairlead_auth_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RoleRef) GetApiGroup() string {
@@ -494,10 +733,11 @@ const file_fairlead_auth_v1_auth_proto_rawDesc = "" +
 	"\x04Role\x128\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1c.fairlead.meta.v1.ObjectMetaR\bmetadata\x122\n" +
 	"\x05rules\x18\x02 \x03(\v2\x1c.fairlead.auth.v1.PolicyRuleR\x05rules:\"\xea\xc7\x18\x1e\n" +
-	"\x11auth.fairlead.dev\x12\x02v1\"\x05roles\"\xa8\x01\n" +
+	"\x11auth.fairlead.dev\x12\x02v1\"\x05roles\"\xf6\x01\n" +
 	"\vClusterRole\x128\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1c.fairlead.meta.v1.ObjectMetaR\bmetadata\x122\n" +
-	"\x05rules\x18\x02 \x03(\v2\x1c.fairlead.auth.v1.PolicyRuleR\x05rules:+\xea\xc7\x18'\n" +
+	"\x05rules\x18\x02 \x03(\v2\x1c.fairlead.auth.v1.PolicyRuleR\x05rules\x12L\n" +
+	"\x10aggregation_rule\x18\x03 \x01(\v2!.fairlead.auth.v1.AggregationRuleR\x0faggregationRule:+\xea\xc7\x18'\n" +
 	"\x11auth.fairlead.dev\x12\x02v1\"\fclusterroles@\x02\"\x82\x02\n" +
 	"\vRoleBinding\x128\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1c.fairlead.meta.v1.ObjectMetaR\bmetadata\x125\n" +
@@ -512,7 +752,26 @@ const file_fairlead_auth_v1_auth_proto_rawDesc = "" +
 	"\brole_ref\x18\x03 \x01(\v2\x19.fairlead.auth.v1.RoleRefB\n" +
 	"\xbaH\x03\xc8\x01\x01\x80\xc8\x18\x01R\aroleRef:I\xea\xc7\x18E\n" +
 	"\x11auth.fairlead.dev\x12\x02v1\"\x13clusterrolebindings@\x02J\x15\n" +
-	"\x04Role\x1a\r.roleRef.name\"\xbc\x01\n" +
+	"\x04Role\x1a\r.roleRef.name\"\xe5\x02\n" +
+	"\x0eServiceAccount\x128\n" +
+	"\bmetadata\x18\x01 \x01(\v2\x1c.fairlead.meta.v1.ObjectMetaR\bmetadata\x128\n" +
+	"\x04spec\x18\x02 \x01(\v2$.fairlead.auth.v1.ServiceAccountSpecR\x04spec\x12>\n" +
+	"\x06status\x18\x03 \x01(\v2&.fairlead.auth.v1.ServiceAccountStatusR\x06status:\x9e\x01\xea\xc7\x18\x99\x01\n" +
+	"\x11auth.fairlead.dev\x12\x02v1\"\x0fserviceaccountsJ6\n" +
+	"\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n" +
+	"\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\xcc\x01\n" +
+	"\x12ServiceAccountSpec\x12,\n" +
+	"\x12image_pull_secrets\x18\x01 \x03(\tR\x10imagePullSecrets\x12\x18\n" +
+	"\asecrets\x18\x02 \x03(\tR\asecrets\x12J\n" +
+	"\x1fautomount_service_account_token\x18\x03 \x01(\bH\x00R\x1cautomountServiceAccountToken\x88\x01\x01B\"\n" +
+	" _automount_service_account_token\"\x84\x01\n" +
+	"\x14ServiceAccountStatus\x12/\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\"r\n" +
+	"\x0fAggregationRule\x12_\n" +
+	"\x16cluster_role_selectors\x18\x01 \x03(\v2\x1f.fairlead.meta.v1.LabelSelectorB\b\xbaH\x05\x92\x01\x02\b\x01R\x14clusterRoleSelectors\"\xbc\x01\n" +
 	"\n" +
 	"PolicyRule\x12\x1e\n" +
 	"\x05verbs\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05verbs\x12\x1d\n" +
@@ -544,33 +803,45 @@ func file_fairlead_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_auth_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_fairlead_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_fairlead_auth_v1_auth_proto_goTypes = []any{
-	(*Role)(nil),               // 0: fairlead.auth.v1.Role
-	(*ClusterRole)(nil),        // 1: fairlead.auth.v1.ClusterRole
-	(*RoleBinding)(nil),        // 2: fairlead.auth.v1.RoleBinding
-	(*ClusterRoleBinding)(nil), // 3: fairlead.auth.v1.ClusterRoleBinding
-	(*PolicyRule)(nil),         // 4: fairlead.auth.v1.PolicyRule
-	(*Subject)(nil),            // 5: fairlead.auth.v1.Subject
-	(*RoleRef)(nil),            // 6: fairlead.auth.v1.RoleRef
-	(*v1.ObjectMeta)(nil),      // 7: fairlead.meta.v1.ObjectMeta
+	(*Role)(nil),                 // 0: fairlead.auth.v1.Role
+	(*ClusterRole)(nil),          // 1: fairlead.auth.v1.ClusterRole
+	(*RoleBinding)(nil),          // 2: fairlead.auth.v1.RoleBinding
+	(*ClusterRoleBinding)(nil),   // 3: fairlead.auth.v1.ClusterRoleBinding
+	(*ServiceAccount)(nil),       // 4: fairlead.auth.v1.ServiceAccount
+	(*ServiceAccountSpec)(nil),   // 5: fairlead.auth.v1.ServiceAccountSpec
+	(*ServiceAccountStatus)(nil), // 6: fairlead.auth.v1.ServiceAccountStatus
+	(*AggregationRule)(nil),      // 7: fairlead.auth.v1.AggregationRule
+	(*PolicyRule)(nil),           // 8: fairlead.auth.v1.PolicyRule
+	(*Subject)(nil),              // 9: fairlead.auth.v1.Subject
+	(*RoleRef)(nil),              // 10: fairlead.auth.v1.RoleRef
+	(*v1.ObjectMeta)(nil),        // 11: fairlead.meta.v1.ObjectMeta
+	(*v1.Condition)(nil),         // 12: fairlead.meta.v1.Condition
+	(*v1.LabelSelector)(nil),     // 13: fairlead.meta.v1.LabelSelector
 }
 var file_fairlead_auth_v1_auth_proto_depIdxs = []int32{
-	7,  // 0: fairlead.auth.v1.Role.metadata:type_name -> fairlead.meta.v1.ObjectMeta
-	4,  // 1: fairlead.auth.v1.Role.rules:type_name -> fairlead.auth.v1.PolicyRule
-	7,  // 2: fairlead.auth.v1.ClusterRole.metadata:type_name -> fairlead.meta.v1.ObjectMeta
-	4,  // 3: fairlead.auth.v1.ClusterRole.rules:type_name -> fairlead.auth.v1.PolicyRule
-	7,  // 4: fairlead.auth.v1.RoleBinding.metadata:type_name -> fairlead.meta.v1.ObjectMeta
-	5,  // 5: fairlead.auth.v1.RoleBinding.subjects:type_name -> fairlead.auth.v1.Subject
-	6,  // 6: fairlead.auth.v1.RoleBinding.role_ref:type_name -> fairlead.auth.v1.RoleRef
-	7,  // 7: fairlead.auth.v1.ClusterRoleBinding.metadata:type_name -> fairlead.meta.v1.ObjectMeta
-	5,  // 8: fairlead.auth.v1.ClusterRoleBinding.subjects:type_name -> fairlead.auth.v1.Subject
-	6,  // 9: fairlead.auth.v1.ClusterRoleBinding.role_ref:type_name -> fairlead.auth.v1.RoleRef
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 0: fairlead.auth.v1.Role.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	8,  // 1: fairlead.auth.v1.Role.rules:type_name -> fairlead.auth.v1.PolicyRule
+	11, // 2: fairlead.auth.v1.ClusterRole.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	8,  // 3: fairlead.auth.v1.ClusterRole.rules:type_name -> fairlead.auth.v1.PolicyRule
+	7,  // 4: fairlead.auth.v1.ClusterRole.aggregation_rule:type_name -> fairlead.auth.v1.AggregationRule
+	11, // 5: fairlead.auth.v1.RoleBinding.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	9,  // 6: fairlead.auth.v1.RoleBinding.subjects:type_name -> fairlead.auth.v1.Subject
+	10, // 7: fairlead.auth.v1.RoleBinding.role_ref:type_name -> fairlead.auth.v1.RoleRef
+	11, // 8: fairlead.auth.v1.ClusterRoleBinding.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	9,  // 9: fairlead.auth.v1.ClusterRoleBinding.subjects:type_name -> fairlead.auth.v1.Subject
+	10, // 10: fairlead.auth.v1.ClusterRoleBinding.role_ref:type_name -> fairlead.auth.v1.RoleRef
+	11, // 11: fairlead.auth.v1.ServiceAccount.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	5,  // 12: fairlead.auth.v1.ServiceAccount.spec:type_name -> fairlead.auth.v1.ServiceAccountSpec
+	6,  // 13: fairlead.auth.v1.ServiceAccount.status:type_name -> fairlead.auth.v1.ServiceAccountStatus
+	12, // 14: fairlead.auth.v1.ServiceAccountStatus.conditions:type_name -> fairlead.meta.v1.Condition
+	13, // 15: fairlead.auth.v1.AggregationRule.cluster_role_selectors:type_name -> fairlead.meta.v1.LabelSelector
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_auth_proto_init() }
@@ -578,13 +849,14 @@ func file_fairlead_auth_v1_auth_proto_init() {
 	if File_fairlead_auth_v1_auth_proto != nil {
 		return
 	}
+	file_fairlead_auth_v1_auth_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_auth_proto_rawDesc), len(file_fairlead_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

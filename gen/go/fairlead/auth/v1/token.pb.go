@@ -295,7 +295,14 @@ type WhoAmIResponse struct {
 	// The user's groups.
 	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
 	// The id of the caller's token.
-	TokenId       string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// What tells users of the same name apart, where the source of the identity does.
+	Uid string `protobuf:"bytes,4,opt,name=uid,proto3" json:"uid,omitempty"`
+	// What else the source of the identity tells of the user.
+	Extra map[string]*ExtraValue `protobuf:"bytes,5,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where the identity comes from: `fairlead` for tokens of ours, `cluster` for those of the cluster's service accounts,
+	// `certificate` for client certificates.
+	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +358,467 @@ func (x *WhoAmIResponse) GetTokenId() string {
 	return ""
 }
 
+func (x *WhoAmIResponse) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *WhoAmIResponse) GetExtra() map[string]*ExtraValue {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
+}
+
+func (x *WhoAmIResponse) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// ExtraValue is a list of values.
+type ExtraValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The values.
+	Items         []string `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtraValue) Reset() {
+	*x = ExtraValue{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtraValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtraValue) ProtoMessage() {}
+
+func (x *ExtraValue) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtraValue.ProtoReflect.Descriptor instead.
+func (*ExtraValue) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExtraValue) GetItems() []string {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// IssueForServiceAccountRequest names a service account.
+type IssueForServiceAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespace of the service account.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the service account.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// For whom the token is meant; the API itself by default.
+	Audiences []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// How long it holds, in seconds; 3600 by default, and at least 600. The cluster may shorten it.
+	ExpirationSeconds int64 `protobuf:"varint,4,opt,name=expiration_seconds,json=expirationSeconds,proto3" json:"expiration_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *IssueForServiceAccountRequest) Reset() {
+	*x = IssueForServiceAccountRequest{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueForServiceAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueForServiceAccountRequest) ProtoMessage() {}
+
+func (x *IssueForServiceAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueForServiceAccountRequest.ProtoReflect.Descriptor instead.
+func (*IssueForServiceAccountRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *IssueForServiceAccountRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *IssueForServiceAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *IssueForServiceAccountRequest) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *IssueForServiceAccountRequest) GetExpirationSeconds() int64 {
+	if x != nil {
+		return x.ExpirationSeconds
+	}
+	return 0
+}
+
+// IssueForServiceAccountResponse holds a token of the cluster's. It ends with the service account.
+type IssueForServiceAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token, a signed JWT.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// When it ceases to hold.
+	ExpirationTimestamp *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expiration_timestamp,json=expirationTimestamp,proto3" json:"expiration_timestamp,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *IssueForServiceAccountResponse) Reset() {
+	*x = IssueForServiceAccountResponse{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueForServiceAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueForServiceAccountResponse) ProtoMessage() {}
+
+func (x *IssueForServiceAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueForServiceAccountResponse.ProtoReflect.Descriptor instead.
+func (*IssueForServiceAccountResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *IssueForServiceAccountResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *IssueForServiceAccountResponse) GetExpirationTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpirationTimestamp
+	}
+	return nil
+}
+
+// RotateKeysRequest asks for a new signing key.
+type RotateKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Drop all keys before, for when one has leaked: the new one signs at once, and every token issued before is worthless.
+	DropPrevious  bool `protobuf:"varint,1,opt,name=drop_previous,json=dropPrevious,proto3" json:"drop_previous,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysRequest) Reset() {
+	*x = RotateKeysRequest{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysRequest) ProtoMessage() {}
+
+func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RotateKeysRequest) GetDropPrevious() bool {
+	if x != nil {
+		return x.DropPrevious
+	}
+	return false
+}
+
+// RotateKeysResponse tells of the new key.
+type RotateKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the new key: the `kid` of its tokens.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// When it begins to sign.
+	SignsFrom     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=signs_from,json=signsFrom,proto3" json:"signs_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysResponse) Reset() {
+	*x = RotateKeysResponse{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysResponse) ProtoMessage() {}
+
+func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateKeysResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *RotateKeysResponse) GetSignsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SignsFrom
+	}
+	return nil
+}
+
+// KeysRequest is empty.
+type KeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeysRequest) Reset() {
+	*x = KeysRequest{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeysRequest) ProtoMessage() {}
+
+func (x *KeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeysRequest.ProtoReflect.Descriptor instead.
+func (*KeysRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{11}
+}
+
+// KeysResponse holds public keys.
+type KeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The `iss` of tokens.
+	Issuer string `protobuf:"bytes,1,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// The front door's URL; empty while it is not known.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// The keys: those that sign, those that will, and those whose tokens may still hold.
+	Keys          []*PublicKey `protobuf:"bytes,3,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeysResponse) Reset() {
+	*x = KeysResponse{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeysResponse) ProtoMessage() {}
+
+func (x *KeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeysResponse.ProtoReflect.Descriptor instead.
+func (*KeysResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *KeysResponse) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *KeysResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *KeysResponse) GetKeys() []*PublicKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// PublicKey checks signatures.
+type PublicKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The `kid` of its tokens.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The `alg` of its tokens: `EdDSA`.
+	Algorithm string `protobuf:"bytes,2,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// The 32 bytes of an Ed25519 key.
+	Ed25519       []byte `protobuf:"bytes,3,opt,name=ed25519,proto3" json:"ed25519,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublicKey) Reset() {
+	*x = PublicKey{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublicKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublicKey) ProtoMessage() {}
+
+func (x *PublicKey) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublicKey.ProtoReflect.Descriptor instead.
+func (*PublicKey) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PublicKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PublicKey) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *PublicKey) GetEd25519() []byte {
+	if x != nil {
+		return x.Ed25519
+	}
+	return nil
+}
+
 // KubeconfigRequest says whom a kubeconfig is for.
 type KubeconfigRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -368,7 +836,7 @@ type KubeconfigRequest struct {
 
 func (x *KubeconfigRequest) Reset() {
 	*x = KubeconfigRequest{}
-	mi := &file_fairlead_auth_v1_token_proto_msgTypes[6]
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +848,7 @@ func (x *KubeconfigRequest) String() string {
 func (*KubeconfigRequest) ProtoMessage() {}
 
 func (x *KubeconfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_token_proto_msgTypes[6]
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +861,7 @@ func (x *KubeconfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubeconfigRequest.ProtoReflect.Descriptor instead.
 func (*KubeconfigRequest) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{6}
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *KubeconfigRequest) GetUser() string {
@@ -435,7 +903,7 @@ type KubeconfigResponse struct {
 
 func (x *KubeconfigResponse) Reset() {
 	*x = KubeconfigResponse{}
-	mi := &file_fairlead_auth_v1_token_proto_msgTypes[7]
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +915,7 @@ func (x *KubeconfigResponse) String() string {
 func (*KubeconfigResponse) ProtoMessage() {}
 
 func (x *KubeconfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_token_proto_msgTypes[7]
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +928,7 @@ func (x *KubeconfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubeconfigResponse.ProtoReflect.Descriptor instead.
 func (*KubeconfigResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{7}
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KubeconfigResponse) GetKubeconfig() string {
@@ -487,11 +955,44 @@ const file_fairlead_auth_v1_token_proto_rawDesc = "" +
 	"\rRevokeRequest\x12\x16\n" +
 	"\x02id\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x02id\"\x10\n" +
 	"\x0eRevokeResponse\"\x0f\n" +
-	"\rWhoAmIRequest\"W\n" +
+	"\rWhoAmIRequest\"\x9c\x02\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x19\n" +
-	"\btoken_id\x18\x03 \x01(\tR\atokenId\"\xa2\x01\n" +
+	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12\x10\n" +
+	"\x03uid\x18\x04 \x01(\tR\x03uid\x12A\n" +
+	"\x05extra\x18\x05 \x03(\v2+.fairlead.auth.v1.WhoAmIResponse.ExtraEntryR\x05extra\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x1aV\n" +
+	"\n" +
+	"ExtraEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.fairlead.auth.v1.ExtraValueR\x05value:\x028\x01\"\"\n" +
+	"\n" +
+	"ExtraValue\x12\x14\n" +
+	"\x05items\x18\x01 \x03(\tR\x05items\"\xbc\x01\n" +
+	"\x1dIssueForServiceAccountRequest\x12$\n" +
+	"\tnamespace\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\tnamespace\x12\x1a\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x1c\n" +
+	"\taudiences\x18\x03 \x03(\tR\taudiences\x12;\n" +
+	"\x12expiration_seconds\x18\x04 \x01(\x03B\f\xbaH\t\"\a\x18\x80\xe7\x84\x0f(\x00R\x11expirationSeconds\"\x85\x01\n" +
+	"\x1eIssueForServiceAccountResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12M\n" +
+	"\x14expiration_timestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x13expirationTimestamp\"8\n" +
+	"\x11RotateKeysRequest\x12#\n" +
+	"\rdrop_previous\x18\x01 \x01(\bR\fdropPrevious\"f\n" +
+	"\x12RotateKeysResponse\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x129\n" +
+	"\n" +
+	"signs_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tsignsFrom\"\r\n" +
+	"\vKeysRequest\"i\n" +
+	"\fKeysResponse\x12\x16\n" +
+	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12/\n" +
+	"\x04keys\x18\x03 \x03(\v2\x1b.fairlead.auth.v1.PublicKeyR\x04keys\"S\n" +
+	"\tPublicKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
+	"\talgorithm\x18\x02 \x01(\tR\talgorithm\x12\x18\n" +
+	"\aed25519\x18\x03 \x01(\fR\aed25519\"\xa2\x01\n" +
 	"\x11KubeconfigRequest\x12\x1a\n" +
 	"\x04user\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04user\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12;\n" +
@@ -500,7 +1001,7 @@ const file_fairlead_auth_v1_token_proto_rawDesc = "" +
 	"\x12KubeconfigResponse\x12\x1e\n" +
 	"\n" +
 	"kubeconfig\x18\x01 \x01(\tR\n" +
-	"kubeconfig2\x85\x05\n" +
+	"kubeconfig2\x9d\t\n" +
 	"\fTokenService\x12\x9d\x01\n" +
 	"\x05Issue\x12\x1e.fairlead.auth.v1.IssueRequest\x1a\x1f.fairlead.auth.v1.IssueResponse\"S\x92\xc8\x18#\n" +
 	"\x11auth.fairlead.dev\x12\x06tokens\x1a\x06create\x82\xd3\xe4\x93\x02&:\x01*\"!/apis/auth.fairlead.dev/v1/tokens\x12\xa2\x01\n" +
@@ -509,7 +1010,13 @@ const file_fairlead_auth_v1_token_proto_rawDesc = "" +
 	"\x06WhoAmI\x12\x1f.fairlead.auth.v1.WhoAmIRequest\x1a .fairlead.auth.v1.WhoAmIResponse\"/\x92\xc8\x18\x02 \x01\x82\xd3\xe4\x93\x02#\x12!/apis/auth.fairlead.dev/v1/whoami\x12\xb1\x01\n" +
 	"\n" +
 	"Kubeconfig\x12#.fairlead.auth.v1.KubeconfigRequest\x1a$.fairlead.auth.v1.KubeconfigResponse\"X\x92\xc8\x18#\n" +
-	"\x11auth.fairlead.dev\x12\x06tokens\x1a\x06create\x82\xd3\xe4\x93\x02+:\x01*\"&/apis/auth.fairlead.dev/v1/kubeconfigsB\xb1\x01\n" +
+	"\x11auth.fairlead.dev\x12\x06tokens\x1a\x06create\x82\xd3\xe4\x93\x02+:\x01*\"&/apis/auth.fairlead.dev/v1/kubeconfigs\x12\x8d\x02\n" +
+	"\x16IssueForServiceAccount\x12/.fairlead.auth.v1.IssueForServiceAccountRequest\x1a0.fairlead.auth.v1.IssueForServiceAccountResponse\"\x8f\x01\x92\xc8\x182\n" +
+	"\x11auth.fairlead.dev\x12\x15serviceaccounts/token\x1a\x06create\x82\xd3\xe4\x93\x02S:\x01*\"N/apis/auth.fairlead.dev/v1/namespaces/{namespace}/serviceaccounts/{name}/token\x12\xb6\x01\n" +
+	"\n" +
+	"RotateKeys\x12#.fairlead.auth.v1.RotateKeysRequest\x1a$.fairlead.auth.v1.RotateKeysResponse\"]\x92\xc8\x18(\n" +
+	"\x11auth.fairlead.dev\x12\vsigningkeys\x1a\x06update\x82\xd3\xe4\x93\x02+:\x01*\"&/apis/auth.fairlead.dev/v1/signingkeys\x12M\n" +
+	"\x04Keys\x12\x1d.fairlead.auth.v1.KeysRequest\x1a\x1e.fairlead.auth.v1.KeysResponse\"\x06\x92\xc8\x18\x02(\x01B\xb1\x01\n" +
 	"\x14com.fairlead.auth.v1B\n" +
 	"TokenProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
@@ -525,33 +1032,53 @@ func file_fairlead_auth_v1_token_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_token_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_fairlead_auth_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_fairlead_auth_v1_token_proto_goTypes = []any{
-	(*IssueRequest)(nil),          // 0: fairlead.auth.v1.IssueRequest
-	(*IssueResponse)(nil),         // 1: fairlead.auth.v1.IssueResponse
-	(*RevokeRequest)(nil),         // 2: fairlead.auth.v1.RevokeRequest
-	(*RevokeResponse)(nil),        // 3: fairlead.auth.v1.RevokeResponse
-	(*WhoAmIRequest)(nil),         // 4: fairlead.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),        // 5: fairlead.auth.v1.WhoAmIResponse
-	(*KubeconfigRequest)(nil),     // 6: fairlead.auth.v1.KubeconfigRequest
-	(*KubeconfigResponse)(nil),    // 7: fairlead.auth.v1.KubeconfigResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*IssueRequest)(nil),                   // 0: fairlead.auth.v1.IssueRequest
+	(*IssueResponse)(nil),                  // 1: fairlead.auth.v1.IssueResponse
+	(*RevokeRequest)(nil),                  // 2: fairlead.auth.v1.RevokeRequest
+	(*RevokeResponse)(nil),                 // 3: fairlead.auth.v1.RevokeResponse
+	(*WhoAmIRequest)(nil),                  // 4: fairlead.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),                 // 5: fairlead.auth.v1.WhoAmIResponse
+	(*ExtraValue)(nil),                     // 6: fairlead.auth.v1.ExtraValue
+	(*IssueForServiceAccountRequest)(nil),  // 7: fairlead.auth.v1.IssueForServiceAccountRequest
+	(*IssueForServiceAccountResponse)(nil), // 8: fairlead.auth.v1.IssueForServiceAccountResponse
+	(*RotateKeysRequest)(nil),              // 9: fairlead.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),             // 10: fairlead.auth.v1.RotateKeysResponse
+	(*KeysRequest)(nil),                    // 11: fairlead.auth.v1.KeysRequest
+	(*KeysResponse)(nil),                   // 12: fairlead.auth.v1.KeysResponse
+	(*PublicKey)(nil),                      // 13: fairlead.auth.v1.PublicKey
+	(*KubeconfigRequest)(nil),              // 14: fairlead.auth.v1.KubeconfigRequest
+	(*KubeconfigResponse)(nil),             // 15: fairlead.auth.v1.KubeconfigResponse
+	nil,                                    // 16: fairlead.auth.v1.WhoAmIResponse.ExtraEntry
+	(*timestamppb.Timestamp)(nil),          // 17: google.protobuf.Timestamp
 }
 var file_fairlead_auth_v1_token_proto_depIdxs = []int32{
-	8, // 0: fairlead.auth.v1.IssueResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
-	0, // 1: fairlead.auth.v1.TokenService.Issue:input_type -> fairlead.auth.v1.IssueRequest
-	2, // 2: fairlead.auth.v1.TokenService.Revoke:input_type -> fairlead.auth.v1.RevokeRequest
-	4, // 3: fairlead.auth.v1.TokenService.WhoAmI:input_type -> fairlead.auth.v1.WhoAmIRequest
-	6, // 4: fairlead.auth.v1.TokenService.Kubeconfig:input_type -> fairlead.auth.v1.KubeconfigRequest
-	1, // 5: fairlead.auth.v1.TokenService.Issue:output_type -> fairlead.auth.v1.IssueResponse
-	3, // 6: fairlead.auth.v1.TokenService.Revoke:output_type -> fairlead.auth.v1.RevokeResponse
-	5, // 7: fairlead.auth.v1.TokenService.WhoAmI:output_type -> fairlead.auth.v1.WhoAmIResponse
-	7, // 8: fairlead.auth.v1.TokenService.Kubeconfig:output_type -> fairlead.auth.v1.KubeconfigResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	17, // 0: fairlead.auth.v1.IssueResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
+	16, // 1: fairlead.auth.v1.WhoAmIResponse.extra:type_name -> fairlead.auth.v1.WhoAmIResponse.ExtraEntry
+	17, // 2: fairlead.auth.v1.IssueForServiceAccountResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
+	17, // 3: fairlead.auth.v1.RotateKeysResponse.signs_from:type_name -> google.protobuf.Timestamp
+	13, // 4: fairlead.auth.v1.KeysResponse.keys:type_name -> fairlead.auth.v1.PublicKey
+	6,  // 5: fairlead.auth.v1.WhoAmIResponse.ExtraEntry.value:type_name -> fairlead.auth.v1.ExtraValue
+	0,  // 6: fairlead.auth.v1.TokenService.Issue:input_type -> fairlead.auth.v1.IssueRequest
+	2,  // 7: fairlead.auth.v1.TokenService.Revoke:input_type -> fairlead.auth.v1.RevokeRequest
+	4,  // 8: fairlead.auth.v1.TokenService.WhoAmI:input_type -> fairlead.auth.v1.WhoAmIRequest
+	14, // 9: fairlead.auth.v1.TokenService.Kubeconfig:input_type -> fairlead.auth.v1.KubeconfigRequest
+	7,  // 10: fairlead.auth.v1.TokenService.IssueForServiceAccount:input_type -> fairlead.auth.v1.IssueForServiceAccountRequest
+	9,  // 11: fairlead.auth.v1.TokenService.RotateKeys:input_type -> fairlead.auth.v1.RotateKeysRequest
+	11, // 12: fairlead.auth.v1.TokenService.Keys:input_type -> fairlead.auth.v1.KeysRequest
+	1,  // 13: fairlead.auth.v1.TokenService.Issue:output_type -> fairlead.auth.v1.IssueResponse
+	3,  // 14: fairlead.auth.v1.TokenService.Revoke:output_type -> fairlead.auth.v1.RevokeResponse
+	5,  // 15: fairlead.auth.v1.TokenService.WhoAmI:output_type -> fairlead.auth.v1.WhoAmIResponse
+	15, // 16: fairlead.auth.v1.TokenService.Kubeconfig:output_type -> fairlead.auth.v1.KubeconfigResponse
+	8,  // 17: fairlead.auth.v1.TokenService.IssueForServiceAccount:output_type -> fairlead.auth.v1.IssueForServiceAccountResponse
+	10, // 18: fairlead.auth.v1.TokenService.RotateKeys:output_type -> fairlead.auth.v1.RotateKeysResponse
+	12, // 19: fairlead.auth.v1.TokenService.Keys:output_type -> fairlead.auth.v1.KeysResponse
+	13, // [13:20] is the sub-list for method output_type
+	6,  // [6:13] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_token_proto_init() }
@@ -565,7 +1092,7 @@ func file_fairlead_auth_v1_token_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_token_proto_rawDesc), len(file_fairlead_auth_v1_token_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

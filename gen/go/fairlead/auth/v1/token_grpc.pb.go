@@ -24,10 +24,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TokenService_Issue_FullMethodName      = "/fairlead.auth.v1.TokenService/Issue"
-	TokenService_Revoke_FullMethodName     = "/fairlead.auth.v1.TokenService/Revoke"
-	TokenService_WhoAmI_FullMethodName     = "/fairlead.auth.v1.TokenService/WhoAmI"
-	TokenService_Kubeconfig_FullMethodName = "/fairlead.auth.v1.TokenService/Kubeconfig"
+	TokenService_Issue_FullMethodName                  = "/fairlead.auth.v1.TokenService/Issue"
+	TokenService_Revoke_FullMethodName                 = "/fairlead.auth.v1.TokenService/Revoke"
+	TokenService_WhoAmI_FullMethodName                 = "/fairlead.auth.v1.TokenService/WhoAmI"
+	TokenService_Kubeconfig_FullMethodName             = "/fairlead.auth.v1.TokenService/Kubeconfig"
+	TokenService_IssueForServiceAccount_FullMethodName = "/fairlead.auth.v1.TokenService/IssueForServiceAccount"
+	TokenService_RotateKeys_FullMethodName             = "/fairlead.auth.v1.TokenService/RotateKeys"
+	TokenService_Keys_FullMethodName                   = "/fairlead.auth.v1.TokenService/Keys"
 )
 
 // TokenServiceClient is the client API for TokenService service.
@@ -45,6 +48,14 @@ type TokenServiceClient interface {
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
 	// Kubeconfig makes a kubeconfig for the front door with a new token in it. The caller needs the same rights as for Issue.
 	Kubeconfig(ctx context.Context, in *KubeconfigRequest, opts ...grpc.CallOption) (*KubeconfigResponse, error)
+	// IssueForServiceAccount asks the cluster for a token of one of its service accounts, in the caller's name. The caller
+	// needs the right `create` on `serviceaccounts/token` of `auth.fairlead.dev`, and the cluster's on `serviceaccounts/token`.
+	IssueForServiceAccount(ctx context.Context, in *IssueForServiceAccountRequest, opts ...grpc.CallOption) (*IssueForServiceAccountResponse, error)
+	// RotateKeys makes a new signing key. It signs once every process has had the time to learn of it; tokens of the keys
+	// before hold until they expire, or end at once if those keys are dropped.
+	RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error)
+	// Keys answers with the public keys by which tokens are checked. The front door shows them at `/openid/v1/jwks`.
+	Keys(ctx context.Context, in *KeysRequest, opts ...grpc.CallOption) (*KeysResponse, error)
 }
 
 type tokenServiceClient struct {
@@ -95,6 +106,36 @@ func (c *tokenServiceClient) Kubeconfig(ctx context.Context, in *KubeconfigReque
 	return out, nil
 }
 
+func (c *tokenServiceClient) IssueForServiceAccount(ctx context.Context, in *IssueForServiceAccountRequest, opts ...grpc.CallOption) (*IssueForServiceAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IssueForServiceAccountResponse)
+	err := c.cc.Invoke(ctx, TokenService_IssueForServiceAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateKeysResponse)
+	err := c.cc.Invoke(ctx, TokenService_RotateKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) Keys(ctx context.Context, in *KeysRequest, opts ...grpc.CallOption) (*KeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(KeysResponse)
+	err := c.cc.Invoke(ctx, TokenService_Keys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TokenServiceServer is the server API for TokenService service.
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
@@ -110,6 +151,14 @@ type TokenServiceServer interface {
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	// Kubeconfig makes a kubeconfig for the front door with a new token in it. The caller needs the same rights as for Issue.
 	Kubeconfig(context.Context, *KubeconfigRequest) (*KubeconfigResponse, error)
+	// IssueForServiceAccount asks the cluster for a token of one of its service accounts, in the caller's name. The caller
+	// needs the right `create` on `serviceaccounts/token` of `auth.fairlead.dev`, and the cluster's on `serviceaccounts/token`.
+	IssueForServiceAccount(context.Context, *IssueForServiceAccountRequest) (*IssueForServiceAccountResponse, error)
+	// RotateKeys makes a new signing key. It signs once every process has had the time to learn of it; tokens of the keys
+	// before hold until they expire, or end at once if those keys are dropped.
+	RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error)
+	// Keys answers with the public keys by which tokens are checked. The front door shows them at `/openid/v1/jwks`.
+	Keys(context.Context, *KeysRequest) (*KeysResponse, error)
 	mustEmbedUnimplementedTokenServiceServer()
 }
 
@@ -131,6 +180,15 @@ func (UnimplementedTokenServiceServer) WhoAmI(context.Context, *WhoAmIRequest) (
 }
 func (UnimplementedTokenServiceServer) Kubeconfig(context.Context, *KubeconfigRequest) (*KubeconfigResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Kubeconfig not implemented")
+}
+func (UnimplementedTokenServiceServer) IssueForServiceAccount(context.Context, *IssueForServiceAccountRequest) (*IssueForServiceAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IssueForServiceAccount not implemented")
+}
+func (UnimplementedTokenServiceServer) RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateKeys not implemented")
+}
+func (UnimplementedTokenServiceServer) Keys(context.Context, *KeysRequest) (*KeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Keys not implemented")
 }
 func (UnimplementedTokenServiceServer) mustEmbedUnimplementedTokenServiceServer() {}
 func (UnimplementedTokenServiceServer) testEmbeddedByValue()                      {}
@@ -225,6 +283,60 @@ func _TokenService_Kubeconfig_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_IssueForServiceAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IssueForServiceAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).IssueForServiceAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_IssueForServiceAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).IssueForServiceAccount(ctx, req.(*IssueForServiceAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_RotateKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).RotateKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_RotateKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).RotateKeys(ctx, req.(*RotateKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_Keys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).Keys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_Keys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).Keys(ctx, req.(*KeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TokenService_ServiceDesc is the grpc.ServiceDesc for TokenService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -247,6 +359,18 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Kubeconfig",
 			Handler:    _TokenService_Kubeconfig_Handler,
+		},
+		{
+			MethodName: "IssueForServiceAccount",
+			Handler:    _TokenService_IssueForServiceAccount_Handler,
+		},
+		{
+			MethodName: "RotateKeys",
+			Handler:    _TokenService_RotateKeys_Handler,
+		},
+		{
+			MethodName: "Keys",
+			Handler:    _TokenService_Keys_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
