@@ -18,16 +18,12 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
-	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
-	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
-	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/gen/go/rest"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/resource"
@@ -57,25 +53,6 @@ type target struct {
 	// kind is nil for paths of ours that are no kind's, such as tokens.
 	kind                         *kinds.Kind
 	namespace, name, subresource string
-}
-
-// handlers registers the generated handlers of every service with HTTP bindings.
-func handlers() []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error {
-	return []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
-		authv1.RegisterClusterRoleBindingServiceHandler,
-		authv1.RegisterClusterRoleServiceHandler,
-		authv1.RegisterRoleBindingServiceHandler,
-		authv1.RegisterRoleServiceHandler,
-		authv1.RegisterTokenServiceHandler,
-		buildv1.RegisterBuildServiceHandler,
-		buildv1.RegisterLogServiceHandler,
-		eventingv1.RegisterBrokerServiceHandler,
-		eventingv1.RegisterTriggerServiceHandler,
-		servingv1.RegisterConfigurationServiceHandler,
-		servingv1.RegisterRevisionServiceHandler,
-		servingv1.RegisterRouteServiceHandler,
-		servingv1.RegisterServiceServiceHandler,
-	}
 }
 
 func newResources(ctx context.Context, deps Deps) (*resources, error) {
@@ -110,7 +87,7 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 		}),
 		runtime.WithDisableHTTPMethodOverride(),
 	)
-	for _, register := range handlers() {
+	for _, register := range rest.Handlers() {
 		if err := register(ctx, rs.mux, deps.Conn); err != nil {
 			return nil, fmt.Errorf("gateway: handlers: %w", err)
 		}

@@ -2,7 +2,7 @@
 # Copyright The Fairlead Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Makes everything that is generated from proto/: the pod types, the services of kinds, gen/go, and the
+# Makes everything that is generated from proto/: the pod types, the services of kinds, gen/go with the lists of kinds and REST handlers, and the
 # descriptors from which OpenAPI documents are made. Files that come out as
 # they were keep their time stamps, so that Go rebuilds only what changed.
 set -euo pipefail
@@ -22,7 +22,7 @@ trap 'rm -rf "$out"' EXIT
 
 # podgen reads Kubernetes' source from the module cache, so it runs where go.mod names its version.
 (cd services/tools && "../../$bin/podgen" -out ../../proto/fairlead/core/v1/core.proto -lock ../../proto/fairlead/core/v1/core.lock)
-"$bin/kindgen" -proto proto -go "$out/gen/go/kinds"
+"$bin/kindgen" -proto proto -go "$out/gen/go/kinds" -rest "$out/gen/go/rest"
 "$bin/buf" generate -o "$out"
 
 # Bring gen/go to what was made, touching only what differs.

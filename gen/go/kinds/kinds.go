@@ -39,6 +39,10 @@ type Kind struct {
 	HasStatus bool
 	// Columns are what a table shows between NAME and AGE.
 	Columns []Column
+	// Encrypted tells that objects are encrypted at rest.
+	Encrypted bool
+	// StoredVersion is the version that is stored, where this one is an older form that is converted; empty otherwise.
+	StoredVersion string
 	// Message is the full name of the kind's proto message.
 	Message protoreflect.FullName
 	// Service is the full name of the kind's RPC service.
@@ -49,6 +53,15 @@ type Kind struct {
 
 // APIVersion is the kind's group and version as objects carry it, such as `serving.knative.dev/v1`.
 func (k Kind) APIVersion() string { return k.Group + "/" + k.Version }
+
+// Stored returns the kind in the version that is stored, which is k itself but for older forms.
+func (k Kind) Stored() Kind {
+	if k.StoredVersion == "" {
+		return k
+	}
+	stored, _ := ByKind(k.Group, k.StoredVersion, k.Kind) // kindgen has looked that there is one
+	return stored
+}
 
 // Column is one column of a table.
 type Column struct {
@@ -62,13 +75,14 @@ type Column struct {
 	Priority int32
 }
 
-// All returns every kind, sorted by group, version and kind.
+// All returns every kind in the version that is stored, sorted by group, version and kind.
 func All() []Kind {
 	return []Kind{
 		authv1ClusterRole(),
 		authv1ClusterRoleBinding(),
 		authv1Role(),
 		authv1RoleBinding(),
+		authv1ServiceAccount(),
 		buildv1Build(),
 		eventingv1Broker(),
 		eventingv1Trigger(),
@@ -77,6 +91,11 @@ func All() []Kind {
 		servingv1Route(),
 		servingv1Service(),
 	}
+}
+
+// Versions returns every kind in every version that is served: what All does, and then older forms.
+func Versions() []Kind {
+	return append(All(), []Kind{}...)
 }
 
 // ByMessage returns the kind of a proto message, such as `fairlead.serving.v1.Service`. The second result is false when the
@@ -91,6 +110,8 @@ func ByMessage(name protoreflect.FullName) (Kind, bool) {
 		return authv1Role(), true
 	case "fairlead.auth.v1.RoleBinding":
 		return authv1RoleBinding(), true
+	case "fairlead.auth.v1.ServiceAccount":
+		return authv1ServiceAccount(), true
 	case "fairlead.build.v1.Build":
 		return buildv1Build(), true
 	case "fairlead.eventing.v1.Broker":
@@ -122,6 +143,8 @@ func ByService(name protoreflect.FullName) (Kind, bool) {
 		return authv1Role(), true
 	case "fairlead.auth.v1.RoleBindingService":
 		return authv1RoleBinding(), true
+	case "fairlead.auth.v1.ServiceAccountService":
+		return authv1ServiceAccount(), true
 	case "fairlead.build.v1.BuildService":
 		return buildv1Build(), true
 	case "fairlead.eventing.v1.BrokerService":
@@ -153,6 +176,8 @@ func ByResource(group, version, plural string) (Kind, bool) {
 		return authv1Role(), true
 	case [3]string{"auth.fairlead.dev", "v1", "rolebindings"}:
 		return authv1RoleBinding(), true
+	case [3]string{"auth.fairlead.dev", "v1", "serviceaccounts"}:
+		return authv1ServiceAccount(), true
 	case [3]string{"build.knative.dev", "v1alpha1", "builds"}:
 		return buildv1Build(), true
 	case [3]string{"eventing.knative.dev", "v1", "brokers"}:
@@ -184,6 +209,8 @@ func ByKind(group, version, kind string) (Kind, bool) {
 		return authv1Role(), true
 	case [3]string{"auth.fairlead.dev", "v1", "RoleBinding"}:
 		return authv1RoleBinding(), true
+	case [3]string{"auth.fairlead.dev", "v1", "ServiceAccount"}:
+		return authv1ServiceAccount(), true
 	case [3]string{"build.knative.dev", "v1alpha1", "Build"}:
 		return buildv1Build(), true
 	case [3]string{"eventing.knative.dev", "v1", "Broker"}:
@@ -266,6 +293,25 @@ func authv1RoleBinding() Kind {
 		Message: "fairlead.auth.v1.RoleBinding",
 		Service: "fairlead.auth.v1.RoleBindingService",
 		New:     func() proto.Message { return new(authv1.RoleBinding) },
+	}
+}
+
+func authv1ServiceAccount() Kind {
+	return Kind{
+		Group:      "auth.fairlead.dev",
+		Version:    "v1",
+		Kind:       "ServiceAccount",
+		Plural:     "serviceaccounts",
+		Singular:   "serviceaccount",
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		Message: "fairlead.auth.v1.ServiceAccount",
+		Service: "fairlead.auth.v1.ServiceAccountService",
+		New:     func() proto.Message { return new(authv1.ServiceAccount) },
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 // actions are Kubernetes' names for the methods of a kind's service.
 var actions = map[protoreflect.Name]string{
 	"Create": verbPost, "Get": "get", "List": "list", "Update": verbPut, "UpdateStatus": verbPut, "Patch": "patch",
-	methodDelete: "delete", "DeleteCollection": "deletecollection",
+	methodDelete: "delete", "DeleteCollection": "deletecollection", "History": "get", "Rollback": verbPost,
 }
 
 // services adds the services of a package.
@@ -74,7 +74,7 @@ func (g *generator) service(sd protoreflect.ServiceDescriptor) error {
 			if isKind {
 				g.kind(op, b, k)
 			}
-			if b.verb == verbPost && isKind {
+			if isKind && method.Name() == "Create" {
 				op["responses"].(object)["201"] = op["responses"].(object)["200"] //nolint:forcetypeassert // operation made it
 			}
 			item, _ := g.paths[b.path].(object)

@@ -245,7 +245,7 @@ func TestGatewayAndReflection(t *testing.T) {
 		methods = append(methods, m.Name)
 	}
 	slices.Sort(methods)
-	want := []string{"Create", "Delete", "DeleteCollection", "Get", "List", "Patch", "Update", "UpdateStatus", "Watch"}
+	want := []string{"Create", "Delete", "DeleteCollection", "Get", "History", "List", "Patch", "Prepare", "Rollback", "Update", "UpdateStatus", "Watch"}
 	if d := cmp.Diff(want, methods); d != "" {
 		t.Errorf("methods (-want +got):\n%s", d)
 	}

@@ -29,6 +29,9 @@ func (s *server) unaryVerbs() map[protoreflect.Name]unaryVerb {
 		"Patch":            s.servePatch,
 		"Delete":           s.serveDelete,
 		"DeleteCollection": s.serveDeleteCollection,
+		"History":          s.serveHistory,
+		"Rollback":         s.serveRollback,
+		"Prepare":          s.servePrepare,
 	}
 }
 

@@ -43,6 +43,9 @@ func kindVerbs() map[string]Attributes {
 		"Patch":            {Verb: "patch"},
 		"Delete":           {Verb: "delete"},
 		"DeleteCollection": {Verb: "deletecollection"},
+		"History":          {Verb: "get"},
+		"Rollback":         {Verb: "update"},
+		"Prepare":          {Verb: "patch"},
 		"Watch":            {Verb: "watch"},
 	}
 }
@@ -169,8 +172,14 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 
 // mayCreate tells whether the request creates its object where there is none.
 func (m method) mayCreate(msg proto.Message) bool {
-	patch, ok := msg.(*metav1.PatchRequest)
-	return ok && m.kind && patch.GetContentType() == wire.ContentTypeApply
+	switch r := msg.(type) {
+	case *metav1.PatchRequest:
+		return m.kind && r.GetContentType() == wire.ContentTypeApply
+	case *metav1.PrepareRequest:
+		return m.kind
+	default:
+		return false
+	}
 }
 
 // objectMeta returns the metadata of the object that a request of a kind's service holds, nil where it holds none.

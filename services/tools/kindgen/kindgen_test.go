@@ -49,10 +49,10 @@ func read(t *testing.T, path string) string {
 }
 
 func TestGolden(t *testing.T) {
-	root, goDir := protoRoot(t, read(t, "testdata/widget.proto")), t.TempDir()
+	root, goDir, restDir := protoRoot(t, read(t, "testdata/widget.proto")), t.TempDir(), t.TempDir()
 	// A second run must find its own files and come to the same.
 	for range 2 {
-		if err := run(context.Background(), root, goDir); err != nil {
+		if err := run(context.Background(), root, goDir, restDir); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,6 +60,7 @@ func TestGolden(t *testing.T) {
 		filepath.Join(root, "example/v1/widget_service.proto"):         "testdata/widget_service.proto.golden",
 		filepath.Join(root, "example/v1/cluster_widget_service.proto"): "testdata/cluster_widget_service.proto.golden",
 		filepath.Join(goDir, "kinds.go"):                               "testdata/kinds.go.golden",
+		filepath.Join(restDir, "rest.go"):                              "testdata/rest.go.golden",
 	} {
 		got := read(t, made)
 		if *update {
@@ -74,17 +75,17 @@ func TestGolden(t *testing.T) {
 // TestGeneratedServicesCompile compiles what was made together with what it was made from.
 func TestGeneratedServicesCompile(t *testing.T) {
 	root := protoRoot(t, read(t, "testdata/widget.proto"))
-	if err := run(context.Background(), root, ""); err != nil {
+	if err := run(context.Background(), root, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	_, generated, err := protoFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(generated) != 2 {
-		t.Fatalf("generated %v, want two files", generated)
+	if len(generated) != 3 {
+		t.Fatalf("generated %v, want three files", generated)
 	}
-	if _, err := loadKinds(context.Background(), root, generated); err != nil {
+	if _, err := compile(context.Background(), root, generated); err != nil {
 		t.Error(err)
 	}
 }
@@ -93,7 +94,7 @@ func TestServiceOfAKindThatIsGoneGoes(t *testing.T) {
 	root := protoRoot(t, read(t, "testdata/widget.proto"))
 	stale := filepath.Join(root, "example/v1/gadget_service.proto")
 	write(t, stale, "// "+marker+"\n")
-	if err := run(context.Background(), root, ""); err != nil {
+	if err := run(context.Background(), root, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +107,7 @@ func TestFilesOfPeopleStay(t *testing.T) {
 	const mine = "syntax = \"proto3\";\npackage example.v1;\n"
 	path := filepath.Join(root, "example/v1/widget_service.proto")
 	write(t, path, mine)
-	if err := run(context.Background(), root, ""); err == nil || !strings.Contains(err.Error(), "is not kindgen's") {
+	if err := run(context.Background(), root, "", ""); err == nil || !strings.Contains(err.Error(), "is not kindgen's") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 	if read(t, path) != mine {
@@ -125,10 +126,16 @@ func TestBadKindsAreRefused(t *testing.T) {
 		{"metadata has number 1", "ObjectMeta metadata = 1", "ObjectMeta metadata = 9", "a kind needs the field"},
 		{"a path leads to one kind", `"clusterwidgets"`, `"widgets"`, "are both plural widgets"},
 		{"a name means one kind", `scope: SCOPE_CLUSTER`, `kind: "Widget"`, "are both kind Widget"},
+		{"one version is stored", `stored_version: "v1"`, ``, "are both stored: give the older one stored_version"},
+		{"the stored version exists", `stored_version: "v1"`, `stored_version: "v2"`, "there is no such kind"},
+		{"the stored version is stored", `stored_version: "v1"`, `stored_version: "v1beta1"`, "is itself an older form"},
+		{"versions share their paths", `short_names: ["wg"]`, `scope: SCOPE_CLUSTER`, "differs from its stored form in plural or scope"},
+		{"versions share having a status", `Part status = 3;`, ``, "has to have a status where its stored form has one"},
+		{"the stored form says what is encrypted", `stored_version: "v1"`, "stored_version: \"v1\"\n    encrypted: true", "the stored form's to say"},
 	}
 	for _, c := range cases {
 		root := protoRoot(t, strings.Replace(widget, c.old, c.new, 1))
-		err := run(context.Background(), root, "")
+		err := run(context.Background(), root, "", "")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.reason, err, c.want)
 		}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/linker"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -43,6 +44,9 @@ type kind struct {
 	Categories []string `json:"categories"`
 	Scope      string   `json:"scope"`
 	Columns    []column `json:"columns"`
+	Encrypted  bool     `json:"encrypted"`
+	// StoredVersion is empty for the form that is stored.
+	StoredVersion string `json:"storedVersion"`
 
 	message protoreflect.Name
 	pkg     protoreflect.FullName
@@ -68,8 +72,8 @@ func (k kind) servicePath() string {
 	return path.Join(path.Dir(k.file), protoname.Snake(string(k.message))+"_service.proto")
 }
 
-// loadKinds compiles proto files and returns the kinds in them, sorted by group, version and name.
-func loadKinds(ctx context.Context, dir string, files []string) ([]kind, error) {
+// compile compiles proto files.
+func compile(ctx context.Context, dir string, files []string) (linker.Files, error) {
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
 			ImportPaths: []string{dir, filepath.Join(dir, thirdParty)},
@@ -79,6 +83,11 @@ func loadKinds(ctx context.Context, dir string, files []string) ([]kind, error) 
 	if err != nil {
 		return nil, fmt.Errorf("compiling: %w", err)
 	}
+	return compiled, nil
+}
+
+// kindsOf returns the kinds in proto files, sorted by group, version and name.
+func kindsOf(compiled linker.Files) ([]kind, error) {
 	var kinds []kind
 	for _, file := range compiled {
 		messages := file.Messages()
@@ -96,7 +105,7 @@ func loadKinds(ctx context.Context, dir string, files []string) ([]kind, error) 
 		return cmp.Or(
 			strings.Compare(a.Group, b.Group), strings.Compare(a.Version, b.Version), strings.Compare(a.Kind, b.Kind))
 	})
-	return kinds, checkUnique(kinds)
+	return kinds, errors.Join(checkUnique(kinds), checkStored(kinds))
 }
 
 // kindOf reads a message's kind option. The second result tells whether there is one.
@@ -131,10 +140,10 @@ func kindOf(message protoreflect.MessageDescriptor) (kind, bool, error) {
 	return k, true, nil
 }
 
-// messageOption returns the value of a message-typed option of a message.
-func messageOption(message protoreflect.MessageDescriptor, name protoreflect.FullName) (protoreflect.Message, bool) {
+// messageOption returns the value of a message-typed option of a message or of a method.
+func messageOption(of protoreflect.Descriptor, name protoreflect.FullName) (protoreflect.Message, bool) {
 	var found protoreflect.Message
-	message.Options().ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+	of.Options().ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		if fd.FullName() == name {
 			found = value.Message()
 		}
@@ -157,6 +166,40 @@ func checkUnique(kinds []kind) error {
 				faults = append(faults, fmt.Errorf("%s and %s are both %s", other, full, key))
 			}
 			owners[key] = full
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkStored reports older forms whose stored form is missing, or is called otherwise.
+func checkStored(kinds []kind) error {
+	var faults []error
+	for _, k := range kinds {
+		if k.StoredVersion == "" {
+			continue
+		}
+		i := slices.IndexFunc(kinds, func(o kind) bool {
+			return o.Group == k.Group && o.Version == k.StoredVersion && o.Kind == k.Kind
+		})
+		full := k.pkg.Append(k.message)
+		switch {
+		case i < 0:
+			faults = append(faults, fmt.Errorf("%s is stored as %s of %s/%s, and there is no such kind", full, k.Kind, k.Group, k.StoredVersion))
+		case kinds[i].StoredVersion != "":
+			faults = append(faults, fmt.Errorf("%s is stored as %s, which is itself an older form", full, k.StoredVersion))
+		case kinds[i].Plural != k.Plural || kinds[i].namespaced() != k.namespaced():
+			faults = append(faults, fmt.Errorf("%s differs from its stored form in plural or scope", full))
+		case kinds[i].hasStatus != k.hasStatus:
+			faults = append(faults, fmt.Errorf("%s has to have a status where its stored form has one, and else none", full))
+		case k.Encrypted:
+			faults = append(faults, fmt.Errorf("%s: encrypted is the stored form's to say", full))
+		}
+	}
+	for i, k := range kinds {
+		for _, o := range kinds[:i] {
+			if k.StoredVersion == "" && o.StoredVersion == "" && k.Group == o.Group && k.Kind == o.Kind && k.Version != o.Version {
+				faults = append(faults, fmt.Errorf("%s and %s are both stored: give the older one stored_version", o.pkg.Append(o.message), k.pkg.Append(k.message)))
+			}
 		}
 	}
 	return errors.Join(faults...)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 //go:embed kinds.go.tmpl
@@ -47,9 +49,12 @@ type kindView struct {
 	Namespaced bool
 	HasStatus  bool
 	Columns    []column
-	Message    string
-	Service    string
-	GoType     string
+	Encrypted  bool
+	// StoredVersion is empty for the form that is stored.
+	StoredVersion string
+	Message       string
+	Service       string
+	GoType        string
 }
 
 // renderRegistry returns the Go file that lists the kinds.
@@ -57,7 +62,7 @@ func renderRegistry(kinds []kind) ([]byte, error) {
 	view := registryView{Marker: marker}
 	imports := map[string]string{}
 	for _, k := range kinds {
-		alias := goPackage(k)
+		alias := goPackage(k.pkg)
 		imports[goPrefix+path.Dir(k.file)] = alias
 		full := string(k.pkg.Append(k.message))
 		view.Kinds = append(view.Kinds, kindView{
@@ -72,27 +77,35 @@ func renderRegistry(kinds []kind) ([]byte, error) {
 			Namespaced: k.namespaced(),
 			HasStatus:  k.hasStatus,
 			Columns:    k.Columns,
-			Message:    full,
-			Service:    full + "Service",
-			GoType:     alias + "." + string(k.message),
+			Encrypted:  k.Encrypted,
+
+			StoredVersion: k.StoredVersion,
+			Message:       full,
+			Service:       full + "Service",
+			GoType:        alias + "." + string(k.message),
 		})
 	}
 	for _, importPath := range slices.Sorted(maps.Keys(imports)) {
 		view.Imports = append(view.Imports, importView{Name: imports[importPath], Path: importPath})
 	}
-	tmpl, err := template.New("kinds").Parse(registryTemplate)
+	return renderGo("kinds", registryTemplate, view)
+}
+
+// renderGo returns the Go file that a template makes.
+func renderGo(name, text string, view any) ([]byte, error) {
+	tmpl, err := template.New(name).Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("parsing the registry template: %w", err)
+		return nil, fmt.Errorf("parsing the template of %s: %w", name, err)
 	}
 	var b bytes.Buffer
 	if err := tmpl.Execute(&b, view); err != nil {
-		return nil, fmt.Errorf("rendering the registry: %w", err)
+		return nil, fmt.Errorf("rendering %s: %w", name, err)
 	}
 	return format.Source(b.Bytes())
 }
 
-// goPackage names the Go package of a kind as buf's managed mode does: the last two parts of its proto package.
-func goPackage(k kind) string {
-	parts := strings.Split(string(k.pkg), ".")
+// goPackage names the Go package of a proto package as buf's managed mode does: the last two parts of its proto package.
+func goPackage(pkg protoreflect.FullName) string {
+	parts := strings.Split(string(pkg), ".")
 	return strings.Join(parts[max(0, len(parts)-2):], "")
 }

@@ -37,6 +37,7 @@ func renderService(k kind) ([]byte, error) {
 		"fairlead/meta/v1/meta.proto",
 		"fairlead/meta/v1/requests.proto",
 		"google/api/annotations.proto",
+		"google/protobuf/timestamp.proto",
 		k.file,
 	}
 	slices.Sort(imports)

@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -259,6 +260,116 @@ func (x *ClusterRoleBindingServiceListResponse) GetItems() []*ClusterRoleBinding
 	return nil
 }
 
+// ClusterRoleBindingServiceHistoryResponse holds former states of an object.
+type ClusterRoleBindingServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*ClusterRoleBindingServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterRoleBindingServiceHistoryResponse) Reset() {
+	*x = ClusterRoleBindingServiceHistoryResponse{}
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterRoleBindingServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterRoleBindingServiceHistoryResponse) ProtoMessage() {}
+
+func (x *ClusterRoleBindingServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterRoleBindingServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*ClusterRoleBindingServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ClusterRoleBindingServiceHistoryResponse) GetVersions() []*ClusterRoleBindingServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// ClusterRoleBindingServiceVersion is a state that an object had.
+type ClusterRoleBindingServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *ClusterRoleBinding `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterRoleBindingServiceVersion) Reset() {
+	*x = ClusterRoleBindingServiceVersion{}
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterRoleBindingServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterRoleBindingServiceVersion) ProtoMessage() {}
+
+func (x *ClusterRoleBindingServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterRoleBindingServiceVersion.ProtoReflect.Descriptor instead.
+func (*ClusterRoleBindingServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ClusterRoleBindingServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ClusterRoleBindingServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *ClusterRoleBindingServiceVersion) GetObject() *ClusterRoleBinding {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // ClusterRoleBindingServiceWatchResponse is one change of an object.
 type ClusterRoleBindingServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -272,7 +383,7 @@ type ClusterRoleBindingServiceWatchResponse struct {
 
 func (x *ClusterRoleBindingServiceWatchResponse) Reset() {
 	*x = ClusterRoleBindingServiceWatchResponse{}
-	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +395,7 @@ func (x *ClusterRoleBindingServiceWatchResponse) String() string {
 func (*ClusterRoleBindingServiceWatchResponse) ProtoMessage() {}
 
 func (x *ClusterRoleBindingServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +408,7 @@ func (x *ClusterRoleBindingServiceWatchResponse) ProtoReflect() protoreflect.Mes
 
 // Deprecated: Use ClusterRoleBindingServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*ClusterRoleBindingServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ClusterRoleBindingServiceWatchResponse) GetType() string {
@@ -318,7 +429,7 @@ var File_fairlead_auth_v1_cluster_role_binding_service_proto protoreflect.FileDe
 
 const file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDesc = "" +
 	"\n" +
-	"3fairlead/auth/v1/cluster_role_binding_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xf5\x01\n" +
+	"3fairlead/auth/v1/cluster_role_binding_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
 	"&ClusterRoleBindingServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12D\n" +
 	"\x06object\x18\x02 \x01(\v2$.fairlead.auth.v1.ClusterRoleBindingB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -335,10 +446,17 @@ const file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDesc = "" +
 	"%ClusterRoleBindingServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x12:\n" +
 	"\x05items\x18\x02 \x03(\v2$.fairlead.auth.v1.ClusterRoleBindingR\x05items\"z\n" +
+	"(ClusterRoleBindingServiceHistoryResponse\x12N\n" +
+	"\bversions\x18\x01 \x03(\v22.fairlead.auth.v1.ClusterRoleBindingServiceVersionR\bversions\"\xb8\x01\n" +
+	" ClusterRoleBindingServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x12<\n" +
+	"\x06object\x18\x03 \x01(\v2$.fairlead.auth.v1.ClusterRoleBindingR\x06object\"z\n" +
 	"&ClusterRoleBindingServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12<\n" +
-	"\x06object\x18\x02 \x01(\v2$.fairlead.auth.v1.ClusterRoleBindingR\x06object2\x8b\n" +
-	"\n" +
+	"\x06object\x18\x02 \x01(\v2$.fairlead.auth.v1.ClusterRoleBindingR\x06object2\xaa\r\n" +
 	"\x19ClusterRoleBindingService\x12\xa8\x01\n" +
 	"\x06Create\x128.fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\">\x82\xd3\xe4\x93\x028:\x06object\"./apis/auth.fairlead.dev/v1/clusterrolebindings\x12\x88\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\"=\x82\xd3\xe4\x93\x027\x125/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}\x12\x96\x01\n" +
@@ -346,7 +464,10 @@ const file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDesc = "" +
 	"\x06Update\x128.fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\"E\x82\xd3\xe4\x93\x02?:\x06object\x1a5/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}\x12\x93\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\"D\x82\xd3\xe4\x93\x02>:\x05patch25/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}\x12\x8e\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\"=\x82\xd3\xe4\x93\x027*5/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}\x12\xa1\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"6\x82\xd3\xe4\x93\x020*./apis/auth.fairlead.dev/v1/clusterrolebindings\x12\xa1\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"6\x82\xd3\xe4\x93\x020*./apis/auth.fairlead.dev/v1/clusterrolebindings\x12\xae\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a:.fairlead.auth.v1.ClusterRoleBindingServiceHistoryResponse\"E\x82\xd3\xe4\x93\x02?\x12=/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}/history\x12\x9b\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a$.fairlead.auth.v1.ClusterRoleBinding\"F\x82\xd3\xe4\x93\x02@\">/apis/auth.fairlead.dev/v1/clusterrolebindings/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xa1\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a8.fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse\"<\x82\xd3\xe4\x93\x026\x124/apis/auth.fairlead.dev/v1/watch/clusterrolebindings0\x01B\xc5\x01\n" +
 	"\x14com.fairlead.auth.v1B\x1eClusterRoleBindingServiceProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
@@ -362,49 +483,65 @@ func file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescGZIP() []by
 	return file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fairlead_auth_v1_cluster_role_binding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fairlead_auth_v1_cluster_role_binding_service_proto_goTypes = []any{
-	(*ClusterRoleBindingServiceCreateRequest)(nil), // 0: fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest
-	(*ClusterRoleBindingServiceUpdateRequest)(nil), // 1: fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest
-	(*ClusterRoleBindingServiceListResponse)(nil),  // 2: fairlead.auth.v1.ClusterRoleBindingServiceListResponse
-	(*ClusterRoleBindingServiceWatchResponse)(nil), // 3: fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse
-	(*ClusterRoleBinding)(nil),                     // 4: fairlead.auth.v1.ClusterRoleBinding
-	(*v1.ListMeta)(nil),                            // 5: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                          // 6: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                         // 7: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                        // 8: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                       // 9: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),             // 10: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                        // 11: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),            // 12: fairlead.meta.v1.DeleteCollectionResponse
+	(*ClusterRoleBindingServiceCreateRequest)(nil),   // 0: fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest
+	(*ClusterRoleBindingServiceUpdateRequest)(nil),   // 1: fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest
+	(*ClusterRoleBindingServiceListResponse)(nil),    // 2: fairlead.auth.v1.ClusterRoleBindingServiceListResponse
+	(*ClusterRoleBindingServiceHistoryResponse)(nil), // 3: fairlead.auth.v1.ClusterRoleBindingServiceHistoryResponse
+	(*ClusterRoleBindingServiceVersion)(nil),         // 4: fairlead.auth.v1.ClusterRoleBindingServiceVersion
+	(*ClusterRoleBindingServiceWatchResponse)(nil),   // 5: fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse
+	(*ClusterRoleBinding)(nil),                       // 6: fairlead.auth.v1.ClusterRoleBinding
+	(*v1.ListMeta)(nil),                              // 7: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),                    // 8: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                            // 9: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                           // 10: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                          // 11: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                         // 12: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),               // 13: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                        // 14: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                       // 15: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                        // 16: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                          // 17: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),              // 18: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                       // 19: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_auth_v1_cluster_role_binding_service_proto_depIdxs = []int32{
-	4,  // 0: fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
-	4,  // 1: fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
-	5,  // 2: fairlead.auth.v1.ClusterRoleBindingServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	4,  // 3: fairlead.auth.v1.ClusterRoleBindingServiceListResponse.items:type_name -> fairlead.auth.v1.ClusterRoleBinding
-	4,  // 4: fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
-	0,  // 5: fairlead.auth.v1.ClusterRoleBindingService.Create:input_type -> fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest
-	6,  // 6: fairlead.auth.v1.ClusterRoleBindingService.Get:input_type -> fairlead.meta.v1.GetRequest
-	7,  // 7: fairlead.auth.v1.ClusterRoleBindingService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 8: fairlead.auth.v1.ClusterRoleBindingService.Update:input_type -> fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest
-	8,  // 9: fairlead.auth.v1.ClusterRoleBindingService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	9,  // 10: fairlead.auth.v1.ClusterRoleBindingService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	10, // 11: fairlead.auth.v1.ClusterRoleBindingService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	11, // 12: fairlead.auth.v1.ClusterRoleBindingService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	4,  // 13: fairlead.auth.v1.ClusterRoleBindingService.Create:output_type -> fairlead.auth.v1.ClusterRoleBinding
-	4,  // 14: fairlead.auth.v1.ClusterRoleBindingService.Get:output_type -> fairlead.auth.v1.ClusterRoleBinding
-	2,  // 15: fairlead.auth.v1.ClusterRoleBindingService.List:output_type -> fairlead.auth.v1.ClusterRoleBindingServiceListResponse
-	4,  // 16: fairlead.auth.v1.ClusterRoleBindingService.Update:output_type -> fairlead.auth.v1.ClusterRoleBinding
-	4,  // 17: fairlead.auth.v1.ClusterRoleBindingService.Patch:output_type -> fairlead.auth.v1.ClusterRoleBinding
-	4,  // 18: fairlead.auth.v1.ClusterRoleBindingService.Delete:output_type -> fairlead.auth.v1.ClusterRoleBinding
-	12, // 19: fairlead.auth.v1.ClusterRoleBindingService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	3,  // 20: fairlead.auth.v1.ClusterRoleBindingService.Watch:output_type -> fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	6,  // 0: fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
+	6,  // 1: fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
+	7,  // 2: fairlead.auth.v1.ClusterRoleBindingServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	6,  // 3: fairlead.auth.v1.ClusterRoleBindingServiceListResponse.items:type_name -> fairlead.auth.v1.ClusterRoleBinding
+	4,  // 4: fairlead.auth.v1.ClusterRoleBindingServiceHistoryResponse.versions:type_name -> fairlead.auth.v1.ClusterRoleBindingServiceVersion
+	8,  // 5: fairlead.auth.v1.ClusterRoleBindingServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	6,  // 6: fairlead.auth.v1.ClusterRoleBindingServiceVersion.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
+	6,  // 7: fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse.object:type_name -> fairlead.auth.v1.ClusterRoleBinding
+	0,  // 8: fairlead.auth.v1.ClusterRoleBindingService.Create:input_type -> fairlead.auth.v1.ClusterRoleBindingServiceCreateRequest
+	9,  // 9: fairlead.auth.v1.ClusterRoleBindingService.Get:input_type -> fairlead.meta.v1.GetRequest
+	10, // 10: fairlead.auth.v1.ClusterRoleBindingService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 11: fairlead.auth.v1.ClusterRoleBindingService.Update:input_type -> fairlead.auth.v1.ClusterRoleBindingServiceUpdateRequest
+	11, // 12: fairlead.auth.v1.ClusterRoleBindingService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	12, // 13: fairlead.auth.v1.ClusterRoleBindingService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	13, // 14: fairlead.auth.v1.ClusterRoleBindingService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	14, // 15: fairlead.auth.v1.ClusterRoleBindingService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	15, // 16: fairlead.auth.v1.ClusterRoleBindingService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	16, // 17: fairlead.auth.v1.ClusterRoleBindingService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	17, // 18: fairlead.auth.v1.ClusterRoleBindingService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	6,  // 19: fairlead.auth.v1.ClusterRoleBindingService.Create:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	6,  // 20: fairlead.auth.v1.ClusterRoleBindingService.Get:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	2,  // 21: fairlead.auth.v1.ClusterRoleBindingService.List:output_type -> fairlead.auth.v1.ClusterRoleBindingServiceListResponse
+	6,  // 22: fairlead.auth.v1.ClusterRoleBindingService.Update:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	6,  // 23: fairlead.auth.v1.ClusterRoleBindingService.Patch:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	6,  // 24: fairlead.auth.v1.ClusterRoleBindingService.Delete:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	18, // 25: fairlead.auth.v1.ClusterRoleBindingService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	3,  // 26: fairlead.auth.v1.ClusterRoleBindingService.History:output_type -> fairlead.auth.v1.ClusterRoleBindingServiceHistoryResponse
+	6,  // 27: fairlead.auth.v1.ClusterRoleBindingService.Rollback:output_type -> fairlead.auth.v1.ClusterRoleBinding
+	19, // 28: fairlead.auth.v1.ClusterRoleBindingService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	5,  // 29: fairlead.auth.v1.ClusterRoleBindingService.Watch:output_type -> fairlead.auth.v1.ClusterRoleBindingServiceWatchResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_cluster_role_binding_service_proto_init() }
@@ -419,7 +556,7 @@ func file_fairlead_auth_v1_cluster_role_binding_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDesc), len(file_fairlead_auth_v1_cluster_role_binding_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,9 @@ const (
 	ClusterRoleBindingService_Patch_FullMethodName            = "/fairlead.auth.v1.ClusterRoleBindingService/Patch"
 	ClusterRoleBindingService_Delete_FullMethodName           = "/fairlead.auth.v1.ClusterRoleBindingService/Delete"
 	ClusterRoleBindingService_DeleteCollection_FullMethodName = "/fairlead.auth.v1.ClusterRoleBindingService/DeleteCollection"
+	ClusterRoleBindingService_History_FullMethodName          = "/fairlead.auth.v1.ClusterRoleBindingService/History"
+	ClusterRoleBindingService_Rollback_FullMethodName         = "/fairlead.auth.v1.ClusterRoleBindingService/Rollback"
+	ClusterRoleBindingService_Prepare_FullMethodName          = "/fairlead.auth.v1.ClusterRoleBindingService/Prepare"
 	ClusterRoleBindingService_Watch_FullMethodName            = "/fairlead.auth.v1.ClusterRoleBindingService/Watch"
 )
 
@@ -57,6 +60,14 @@ type ClusterRoleBindingServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*ClusterRoleBinding, error)
 	// DeleteCollection deletes the objects that a selector chooses.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ClusterRoleBindingServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*ClusterRoleBinding, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterRoleBindingServiceWatchResponse], error)
 }
@@ -139,6 +150,36 @@ func (c *clusterRoleBindingServiceClient) DeleteCollection(ctx context.Context, 
 	return out, nil
 }
 
+func (c *clusterRoleBindingServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ClusterRoleBindingServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterRoleBindingServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, ClusterRoleBindingService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterRoleBindingServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*ClusterRoleBinding, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterRoleBinding)
+	err := c.cc.Invoke(ctx, ClusterRoleBindingService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterRoleBindingServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, ClusterRoleBindingService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *clusterRoleBindingServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterRoleBindingServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ClusterRoleBindingService_ServiceDesc.Streams[0], ClusterRoleBindingService_Watch_FullMethodName, cOpts...)
@@ -178,6 +219,14 @@ type ClusterRoleBindingServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*ClusterRoleBinding, error)
 	// DeleteCollection deletes the objects that a selector chooses.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*ClusterRoleBindingServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*ClusterRoleBinding, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ClusterRoleBindingServiceWatchResponse]) error
 	mustEmbedUnimplementedClusterRoleBindingServiceServer()
@@ -210,6 +259,15 @@ func (UnimplementedClusterRoleBindingServiceServer) Delete(context.Context, *v1.
 }
 func (UnimplementedClusterRoleBindingServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedClusterRoleBindingServiceServer) History(context.Context, *v1.HistoryRequest) (*ClusterRoleBindingServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedClusterRoleBindingServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*ClusterRoleBinding, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedClusterRoleBindingServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedClusterRoleBindingServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ClusterRoleBindingServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -362,6 +420,60 @@ func _ClusterRoleBindingService_DeleteCollection_Handler(srv interface{}, ctx co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterRoleBindingService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleBindingServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleBindingService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleBindingServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterRoleBindingService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleBindingServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleBindingService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleBindingServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterRoleBindingService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleBindingServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleBindingService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleBindingServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterRoleBindingService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -407,6 +519,18 @@ var ClusterRoleBindingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _ClusterRoleBindingService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _ClusterRoleBindingService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _ClusterRoleBindingService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _ClusterRoleBindingService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

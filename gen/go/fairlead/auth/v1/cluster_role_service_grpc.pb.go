@@ -34,6 +34,9 @@ const (
 	ClusterRoleService_Patch_FullMethodName            = "/fairlead.auth.v1.ClusterRoleService/Patch"
 	ClusterRoleService_Delete_FullMethodName           = "/fairlead.auth.v1.ClusterRoleService/Delete"
 	ClusterRoleService_DeleteCollection_FullMethodName = "/fairlead.auth.v1.ClusterRoleService/DeleteCollection"
+	ClusterRoleService_History_FullMethodName          = "/fairlead.auth.v1.ClusterRoleService/History"
+	ClusterRoleService_Rollback_FullMethodName         = "/fairlead.auth.v1.ClusterRoleService/Rollback"
+	ClusterRoleService_Prepare_FullMethodName          = "/fairlead.auth.v1.ClusterRoleService/Prepare"
 	ClusterRoleService_Watch_FullMethodName            = "/fairlead.auth.v1.ClusterRoleService/Watch"
 )
 
@@ -57,6 +60,14 @@ type ClusterRoleServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*ClusterRole, error)
 	// DeleteCollection deletes the objects that a selector chooses.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ClusterRoleServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*ClusterRole, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterRoleServiceWatchResponse], error)
 }
@@ -139,6 +150,36 @@ func (c *clusterRoleServiceClient) DeleteCollection(ctx context.Context, in *v1.
 	return out, nil
 }
 
+func (c *clusterRoleServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ClusterRoleServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterRoleServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, ClusterRoleService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterRoleServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*ClusterRole, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterRole)
+	err := c.cc.Invoke(ctx, ClusterRoleService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterRoleServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, ClusterRoleService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *clusterRoleServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterRoleServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ClusterRoleService_ServiceDesc.Streams[0], ClusterRoleService_Watch_FullMethodName, cOpts...)
@@ -178,6 +219,14 @@ type ClusterRoleServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*ClusterRole, error)
 	// DeleteCollection deletes the objects that a selector chooses.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*ClusterRoleServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*ClusterRole, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ClusterRoleServiceWatchResponse]) error
 	mustEmbedUnimplementedClusterRoleServiceServer()
@@ -210,6 +259,15 @@ func (UnimplementedClusterRoleServiceServer) Delete(context.Context, *v1.DeleteR
 }
 func (UnimplementedClusterRoleServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedClusterRoleServiceServer) History(context.Context, *v1.HistoryRequest) (*ClusterRoleServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedClusterRoleServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*ClusterRole, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedClusterRoleServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedClusterRoleServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ClusterRoleServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -361,6 +419,60 @@ func _ClusterRoleService_DeleteCollection_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterRoleService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterRoleService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterRoleService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterRoleServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterRoleService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterRoleServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterRoleService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -406,6 +518,18 @@ var ClusterRoleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _ClusterRoleService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _ClusterRoleService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _ClusterRoleService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _ClusterRoleService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -259,6 +260,116 @@ func (x *RoleBindingServiceListResponse) GetItems() []*RoleBinding {
 	return nil
 }
 
+// RoleBindingServiceHistoryResponse holds former states of an object.
+type RoleBindingServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*RoleBindingServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleBindingServiceHistoryResponse) Reset() {
+	*x = RoleBindingServiceHistoryResponse{}
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleBindingServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleBindingServiceHistoryResponse) ProtoMessage() {}
+
+func (x *RoleBindingServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleBindingServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*RoleBindingServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_role_binding_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RoleBindingServiceHistoryResponse) GetVersions() []*RoleBindingServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// RoleBindingServiceVersion is a state that an object had.
+type RoleBindingServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *RoleBinding `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleBindingServiceVersion) Reset() {
+	*x = RoleBindingServiceVersion{}
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleBindingServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleBindingServiceVersion) ProtoMessage() {}
+
+func (x *RoleBindingServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleBindingServiceVersion.ProtoReflect.Descriptor instead.
+func (*RoleBindingServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_role_binding_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RoleBindingServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RoleBindingServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *RoleBindingServiceVersion) GetObject() *RoleBinding {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // RoleBindingServiceWatchResponse is one change of an object.
 type RoleBindingServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -272,7 +383,7 @@ type RoleBindingServiceWatchResponse struct {
 
 func (x *RoleBindingServiceWatchResponse) Reset() {
 	*x = RoleBindingServiceWatchResponse{}
-	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +395,7 @@ func (x *RoleBindingServiceWatchResponse) String() string {
 func (*RoleBindingServiceWatchResponse) ProtoMessage() {}
 
 func (x *RoleBindingServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_role_binding_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +408,7 @@ func (x *RoleBindingServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleBindingServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*RoleBindingServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_role_binding_service_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_auth_v1_role_binding_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RoleBindingServiceWatchResponse) GetType() string {
@@ -318,7 +429,7 @@ var File_fairlead_auth_v1_role_binding_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_auth_v1_role_binding_service_proto_rawDesc = "" +
 	"\n" +
-	"+fairlead/auth/v1/role_binding_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xe7\x01\n" +
+	"+fairlead/auth/v1/role_binding_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n" +
 	"\x1fRoleBindingServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12=\n" +
 	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.auth.v1.RoleBindingB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -335,9 +446,17 @@ const file_fairlead_auth_v1_role_binding_service_proto_rawDesc = "" +
 	"\x1eRoleBindingServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x123\n" +
 	"\x05items\x18\x02 \x03(\v2\x1d.fairlead.auth.v1.RoleBindingR\x05items\"l\n" +
+	"!RoleBindingServiceHistoryResponse\x12G\n" +
+	"\bversions\x18\x01 \x03(\v2+.fairlead.auth.v1.RoleBindingServiceVersionR\bversions\"\xaa\x01\n" +
+	"\x19RoleBindingServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x125\n" +
+	"\x06object\x18\x03 \x01(\v2\x1d.fairlead.auth.v1.RoleBindingR\x06object\"l\n" +
 	"\x1fRoleBindingServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x125\n" +
-	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.auth.v1.RoleBindingR\x06object2\xa1\v\n" +
+	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.auth.v1.RoleBindingR\x06object2\xd2\x0e\n" +
 	"\x12RoleBindingService\x12\xaa\x01\n" +
 	"\x06Create\x121.fairlead.auth.v1.RoleBindingServiceCreateRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"N\x82\xd3\xe4\x93\x02H:\x06object\">/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings\x12\x91\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"M\x82\xd3\xe4\x93\x02G\x12E/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}\x12\xca\x01\n" +
@@ -345,7 +464,10 @@ const file_fairlead_auth_v1_role_binding_service_proto_rawDesc = "" +
 	"\x06Update\x121.fairlead.auth.v1.RoleBindingServiceUpdateRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"U\x82\xd3\xe4\x93\x02O:\x06object\x1aE/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}\x12\x9c\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"T\x82\xd3\xe4\x93\x02N:\x05patch2E/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}\x12\x97\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"M\x82\xd3\xe4\x93\x02G*E/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}\x12\xb1\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"F\x82\xd3\xe4\x93\x02@*>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings\x12\xdb\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"F\x82\xd3\xe4\x93\x02@*>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings\x12\xb7\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a3.fairlead.auth.v1.RoleBindingServiceHistoryResponse\"U\x82\xd3\xe4\x93\x02O\x12M/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}/history\x12\xa4\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1d.fairlead.auth.v1.RoleBinding\"V\x82\xd3\xe4\x93\x02P\"N/apis/auth.fairlead.dev/v1/namespaces/{namespace}/rolebindings/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xdb\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a1.fairlead.auth.v1.RoleBindingServiceWatchResponse\"}\x82\xd3\xe4\x93\x02wZ/\x12-/apis/auth.fairlead.dev/v1/watch/rolebindings\x12D/apis/auth.fairlead.dev/v1/watch/namespaces/{namespace}/rolebindings0\x01B\xbe\x01\n" +
 	"\x14com.fairlead.auth.v1B\x17RoleBindingServiceProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
@@ -361,49 +483,65 @@ func file_fairlead_auth_v1_role_binding_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_role_binding_service_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_role_binding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fairlead_auth_v1_role_binding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fairlead_auth_v1_role_binding_service_proto_goTypes = []any{
-	(*RoleBindingServiceCreateRequest)(nil), // 0: fairlead.auth.v1.RoleBindingServiceCreateRequest
-	(*RoleBindingServiceUpdateRequest)(nil), // 1: fairlead.auth.v1.RoleBindingServiceUpdateRequest
-	(*RoleBindingServiceListResponse)(nil),  // 2: fairlead.auth.v1.RoleBindingServiceListResponse
-	(*RoleBindingServiceWatchResponse)(nil), // 3: fairlead.auth.v1.RoleBindingServiceWatchResponse
-	(*RoleBinding)(nil),                     // 4: fairlead.auth.v1.RoleBinding
-	(*v1.ListMeta)(nil),                     // 5: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                   // 6: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                  // 7: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                 // 8: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                // 9: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),      // 10: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                 // 11: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),     // 12: fairlead.meta.v1.DeleteCollectionResponse
+	(*RoleBindingServiceCreateRequest)(nil),   // 0: fairlead.auth.v1.RoleBindingServiceCreateRequest
+	(*RoleBindingServiceUpdateRequest)(nil),   // 1: fairlead.auth.v1.RoleBindingServiceUpdateRequest
+	(*RoleBindingServiceListResponse)(nil),    // 2: fairlead.auth.v1.RoleBindingServiceListResponse
+	(*RoleBindingServiceHistoryResponse)(nil), // 3: fairlead.auth.v1.RoleBindingServiceHistoryResponse
+	(*RoleBindingServiceVersion)(nil),         // 4: fairlead.auth.v1.RoleBindingServiceVersion
+	(*RoleBindingServiceWatchResponse)(nil),   // 5: fairlead.auth.v1.RoleBindingServiceWatchResponse
+	(*RoleBinding)(nil),                       // 6: fairlead.auth.v1.RoleBinding
+	(*v1.ListMeta)(nil),                       // 7: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),             // 8: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                     // 9: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                    // 10: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                   // 11: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                  // 12: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),        // 13: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                 // 14: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                // 15: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                 // 16: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                   // 17: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),       // 18: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                // 19: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_auth_v1_role_binding_service_proto_depIdxs = []int32{
-	4,  // 0: fairlead.auth.v1.RoleBindingServiceCreateRequest.object:type_name -> fairlead.auth.v1.RoleBinding
-	4,  // 1: fairlead.auth.v1.RoleBindingServiceUpdateRequest.object:type_name -> fairlead.auth.v1.RoleBinding
-	5,  // 2: fairlead.auth.v1.RoleBindingServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	4,  // 3: fairlead.auth.v1.RoleBindingServiceListResponse.items:type_name -> fairlead.auth.v1.RoleBinding
-	4,  // 4: fairlead.auth.v1.RoleBindingServiceWatchResponse.object:type_name -> fairlead.auth.v1.RoleBinding
-	0,  // 5: fairlead.auth.v1.RoleBindingService.Create:input_type -> fairlead.auth.v1.RoleBindingServiceCreateRequest
-	6,  // 6: fairlead.auth.v1.RoleBindingService.Get:input_type -> fairlead.meta.v1.GetRequest
-	7,  // 7: fairlead.auth.v1.RoleBindingService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 8: fairlead.auth.v1.RoleBindingService.Update:input_type -> fairlead.auth.v1.RoleBindingServiceUpdateRequest
-	8,  // 9: fairlead.auth.v1.RoleBindingService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	9,  // 10: fairlead.auth.v1.RoleBindingService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	10, // 11: fairlead.auth.v1.RoleBindingService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	11, // 12: fairlead.auth.v1.RoleBindingService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	4,  // 13: fairlead.auth.v1.RoleBindingService.Create:output_type -> fairlead.auth.v1.RoleBinding
-	4,  // 14: fairlead.auth.v1.RoleBindingService.Get:output_type -> fairlead.auth.v1.RoleBinding
-	2,  // 15: fairlead.auth.v1.RoleBindingService.List:output_type -> fairlead.auth.v1.RoleBindingServiceListResponse
-	4,  // 16: fairlead.auth.v1.RoleBindingService.Update:output_type -> fairlead.auth.v1.RoleBinding
-	4,  // 17: fairlead.auth.v1.RoleBindingService.Patch:output_type -> fairlead.auth.v1.RoleBinding
-	4,  // 18: fairlead.auth.v1.RoleBindingService.Delete:output_type -> fairlead.auth.v1.RoleBinding
-	12, // 19: fairlead.auth.v1.RoleBindingService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	3,  // 20: fairlead.auth.v1.RoleBindingService.Watch:output_type -> fairlead.auth.v1.RoleBindingServiceWatchResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	6,  // 0: fairlead.auth.v1.RoleBindingServiceCreateRequest.object:type_name -> fairlead.auth.v1.RoleBinding
+	6,  // 1: fairlead.auth.v1.RoleBindingServiceUpdateRequest.object:type_name -> fairlead.auth.v1.RoleBinding
+	7,  // 2: fairlead.auth.v1.RoleBindingServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	6,  // 3: fairlead.auth.v1.RoleBindingServiceListResponse.items:type_name -> fairlead.auth.v1.RoleBinding
+	4,  // 4: fairlead.auth.v1.RoleBindingServiceHistoryResponse.versions:type_name -> fairlead.auth.v1.RoleBindingServiceVersion
+	8,  // 5: fairlead.auth.v1.RoleBindingServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	6,  // 6: fairlead.auth.v1.RoleBindingServiceVersion.object:type_name -> fairlead.auth.v1.RoleBinding
+	6,  // 7: fairlead.auth.v1.RoleBindingServiceWatchResponse.object:type_name -> fairlead.auth.v1.RoleBinding
+	0,  // 8: fairlead.auth.v1.RoleBindingService.Create:input_type -> fairlead.auth.v1.RoleBindingServiceCreateRequest
+	9,  // 9: fairlead.auth.v1.RoleBindingService.Get:input_type -> fairlead.meta.v1.GetRequest
+	10, // 10: fairlead.auth.v1.RoleBindingService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 11: fairlead.auth.v1.RoleBindingService.Update:input_type -> fairlead.auth.v1.RoleBindingServiceUpdateRequest
+	11, // 12: fairlead.auth.v1.RoleBindingService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	12, // 13: fairlead.auth.v1.RoleBindingService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	13, // 14: fairlead.auth.v1.RoleBindingService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	14, // 15: fairlead.auth.v1.RoleBindingService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	15, // 16: fairlead.auth.v1.RoleBindingService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	16, // 17: fairlead.auth.v1.RoleBindingService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	17, // 18: fairlead.auth.v1.RoleBindingService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	6,  // 19: fairlead.auth.v1.RoleBindingService.Create:output_type -> fairlead.auth.v1.RoleBinding
+	6,  // 20: fairlead.auth.v1.RoleBindingService.Get:output_type -> fairlead.auth.v1.RoleBinding
+	2,  // 21: fairlead.auth.v1.RoleBindingService.List:output_type -> fairlead.auth.v1.RoleBindingServiceListResponse
+	6,  // 22: fairlead.auth.v1.RoleBindingService.Update:output_type -> fairlead.auth.v1.RoleBinding
+	6,  // 23: fairlead.auth.v1.RoleBindingService.Patch:output_type -> fairlead.auth.v1.RoleBinding
+	6,  // 24: fairlead.auth.v1.RoleBindingService.Delete:output_type -> fairlead.auth.v1.RoleBinding
+	18, // 25: fairlead.auth.v1.RoleBindingService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	3,  // 26: fairlead.auth.v1.RoleBindingService.History:output_type -> fairlead.auth.v1.RoleBindingServiceHistoryResponse
+	6,  // 27: fairlead.auth.v1.RoleBindingService.Rollback:output_type -> fairlead.auth.v1.RoleBinding
+	19, // 28: fairlead.auth.v1.RoleBindingService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	5,  // 29: fairlead.auth.v1.RoleBindingService.Watch:output_type -> fairlead.auth.v1.RoleBindingServiceWatchResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_role_binding_service_proto_init() }
@@ -418,7 +556,7 @@ func file_fairlead_auth_v1_role_binding_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_role_binding_service_proto_rawDesc), len(file_fairlead_auth_v1_role_binding_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

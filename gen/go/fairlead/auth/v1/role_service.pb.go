@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -259,6 +260,116 @@ func (x *RoleServiceListResponse) GetItems() []*Role {
 	return nil
 }
 
+// RoleServiceHistoryResponse holds former states of an object.
+type RoleServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*RoleServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleServiceHistoryResponse) Reset() {
+	*x = RoleServiceHistoryResponse{}
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleServiceHistoryResponse) ProtoMessage() {}
+
+func (x *RoleServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*RoleServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_role_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RoleServiceHistoryResponse) GetVersions() []*RoleServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// RoleServiceVersion is a state that an object had.
+type RoleServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Role `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleServiceVersion) Reset() {
+	*x = RoleServiceVersion{}
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleServiceVersion) ProtoMessage() {}
+
+func (x *RoleServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleServiceVersion.ProtoReflect.Descriptor instead.
+func (*RoleServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_role_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RoleServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RoleServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *RoleServiceVersion) GetObject() *Role {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // RoleServiceWatchResponse is one change of an object.
 type RoleServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -272,7 +383,7 @@ type RoleServiceWatchResponse struct {
 
 func (x *RoleServiceWatchResponse) Reset() {
 	*x = RoleServiceWatchResponse{}
-	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +395,7 @@ func (x *RoleServiceWatchResponse) String() string {
 func (*RoleServiceWatchResponse) ProtoMessage() {}
 
 func (x *RoleServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[3]
+	mi := &file_fairlead_auth_v1_role_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +408,7 @@ func (x *RoleServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*RoleServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_auth_v1_role_service_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_auth_v1_role_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RoleServiceWatchResponse) GetType() string {
@@ -318,7 +429,7 @@ var File_fairlead_auth_v1_role_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_auth_v1_role_service_proto_rawDesc = "" +
 	"\n" +
-	"#fairlead/auth/v1/role_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xd9\x01\n" +
+	"#fairlead/auth/v1/role_service.proto\x12\x10fairlead.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n" +
 	"\x18RoleServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x126\n" +
 	"\x06object\x18\x02 \x01(\v2\x16.fairlead.auth.v1.RoleB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -335,10 +446,17 @@ const file_fairlead_auth_v1_role_service_proto_rawDesc = "" +
 	"\x17RoleServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x12,\n" +
 	"\x05items\x18\x02 \x03(\v2\x16.fairlead.auth.v1.RoleR\x05items\"^\n" +
+	"\x1aRoleServiceHistoryResponse\x12@\n" +
+	"\bversions\x18\x01 \x03(\v2$.fairlead.auth.v1.RoleServiceVersionR\bversions\"\x9c\x01\n" +
+	"\x12RoleServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x12.\n" +
+	"\x06object\x18\x03 \x01(\v2\x16.fairlead.auth.v1.RoleR\x06object\"^\n" +
 	"\x18RoleServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
-	"\x06object\x18\x02 \x01(\v2\x16.fairlead.auth.v1.RoleR\x06object2\x95\n" +
-	"\n" +
+	"\x06object\x18\x02 \x01(\v2\x16.fairlead.auth.v1.RoleR\x06object2\xaa\r\n" +
 	"\vRoleService\x12\x95\x01\n" +
 	"\x06Create\x12*.fairlead.auth.v1.RoleServiceCreateRequest\x1a\x16.fairlead.auth.v1.Role\"G\x82\xd3\xe4\x93\x02A:\x06object\"7/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles\x12\x83\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x16.fairlead.auth.v1.Role\"F\x82\xd3\xe4\x93\x02@\x12>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}\x12\xb5\x01\n" +
@@ -346,7 +464,10 @@ const file_fairlead_auth_v1_role_service_proto_rawDesc = "" +
 	"\x06Update\x12*.fairlead.auth.v1.RoleServiceUpdateRequest\x1a\x16.fairlead.auth.v1.Role\"N\x82\xd3\xe4\x93\x02H:\x06object\x1a>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}\x12\x8e\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x16.fairlead.auth.v1.Role\"M\x82\xd3\xe4\x93\x02G:\x05patch2>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}\x12\x89\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x16.fairlead.auth.v1.Role\"F\x82\xd3\xe4\x93\x02@*>/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}\x12\xaa\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"?\x82\xd3\xe4\x93\x029*7/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles\x12\xc6\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"?\x82\xd3\xe4\x93\x029*7/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles\x12\xa9\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a,.fairlead.auth.v1.RoleServiceHistoryResponse\"N\x82\xd3\xe4\x93\x02H\x12F/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}/history\x12\x96\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x16.fairlead.auth.v1.Role\"O\x82\xd3\xe4\x93\x02I\"G/apis/auth.fairlead.dev/v1/namespaces/{namespace}/roles/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xc6\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a*.fairlead.auth.v1.RoleServiceWatchResponse\"o\x82\xd3\xe4\x93\x02iZ(\x12&/apis/auth.fairlead.dev/v1/watch/roles\x12=/apis/auth.fairlead.dev/v1/watch/namespaces/{namespace}/roles0\x01B\xb7\x01\n" +
 	"\x14com.fairlead.auth.v1B\x10RoleServiceProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
@@ -362,49 +483,65 @@ func file_fairlead_auth_v1_role_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_role_service_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_role_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fairlead_auth_v1_role_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fairlead_auth_v1_role_service_proto_goTypes = []any{
 	(*RoleServiceCreateRequest)(nil),    // 0: fairlead.auth.v1.RoleServiceCreateRequest
 	(*RoleServiceUpdateRequest)(nil),    // 1: fairlead.auth.v1.RoleServiceUpdateRequest
 	(*RoleServiceListResponse)(nil),     // 2: fairlead.auth.v1.RoleServiceListResponse
-	(*RoleServiceWatchResponse)(nil),    // 3: fairlead.auth.v1.RoleServiceWatchResponse
-	(*Role)(nil),                        // 4: fairlead.auth.v1.Role
-	(*v1.ListMeta)(nil),                 // 5: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),               // 6: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),              // 7: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),             // 8: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),            // 9: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),  // 10: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),             // 11: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil), // 12: fairlead.meta.v1.DeleteCollectionResponse
+	(*RoleServiceHistoryResponse)(nil),  // 3: fairlead.auth.v1.RoleServiceHistoryResponse
+	(*RoleServiceVersion)(nil),          // 4: fairlead.auth.v1.RoleServiceVersion
+	(*RoleServiceWatchResponse)(nil),    // 5: fairlead.auth.v1.RoleServiceWatchResponse
+	(*Role)(nil),                        // 6: fairlead.auth.v1.Role
+	(*v1.ListMeta)(nil),                 // 7: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),       // 8: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),               // 9: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),              // 10: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),             // 11: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),            // 12: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),  // 13: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),           // 14: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),          // 15: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),           // 16: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),             // 17: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil), // 18: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),          // 19: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_auth_v1_role_service_proto_depIdxs = []int32{
-	4,  // 0: fairlead.auth.v1.RoleServiceCreateRequest.object:type_name -> fairlead.auth.v1.Role
-	4,  // 1: fairlead.auth.v1.RoleServiceUpdateRequest.object:type_name -> fairlead.auth.v1.Role
-	5,  // 2: fairlead.auth.v1.RoleServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	4,  // 3: fairlead.auth.v1.RoleServiceListResponse.items:type_name -> fairlead.auth.v1.Role
-	4,  // 4: fairlead.auth.v1.RoleServiceWatchResponse.object:type_name -> fairlead.auth.v1.Role
-	0,  // 5: fairlead.auth.v1.RoleService.Create:input_type -> fairlead.auth.v1.RoleServiceCreateRequest
-	6,  // 6: fairlead.auth.v1.RoleService.Get:input_type -> fairlead.meta.v1.GetRequest
-	7,  // 7: fairlead.auth.v1.RoleService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 8: fairlead.auth.v1.RoleService.Update:input_type -> fairlead.auth.v1.RoleServiceUpdateRequest
-	8,  // 9: fairlead.auth.v1.RoleService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	9,  // 10: fairlead.auth.v1.RoleService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	10, // 11: fairlead.auth.v1.RoleService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	11, // 12: fairlead.auth.v1.RoleService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	4,  // 13: fairlead.auth.v1.RoleService.Create:output_type -> fairlead.auth.v1.Role
-	4,  // 14: fairlead.auth.v1.RoleService.Get:output_type -> fairlead.auth.v1.Role
-	2,  // 15: fairlead.auth.v1.RoleService.List:output_type -> fairlead.auth.v1.RoleServiceListResponse
-	4,  // 16: fairlead.auth.v1.RoleService.Update:output_type -> fairlead.auth.v1.Role
-	4,  // 17: fairlead.auth.v1.RoleService.Patch:output_type -> fairlead.auth.v1.Role
-	4,  // 18: fairlead.auth.v1.RoleService.Delete:output_type -> fairlead.auth.v1.Role
-	12, // 19: fairlead.auth.v1.RoleService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	3,  // 20: fairlead.auth.v1.RoleService.Watch:output_type -> fairlead.auth.v1.RoleServiceWatchResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	6,  // 0: fairlead.auth.v1.RoleServiceCreateRequest.object:type_name -> fairlead.auth.v1.Role
+	6,  // 1: fairlead.auth.v1.RoleServiceUpdateRequest.object:type_name -> fairlead.auth.v1.Role
+	7,  // 2: fairlead.auth.v1.RoleServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	6,  // 3: fairlead.auth.v1.RoleServiceListResponse.items:type_name -> fairlead.auth.v1.Role
+	4,  // 4: fairlead.auth.v1.RoleServiceHistoryResponse.versions:type_name -> fairlead.auth.v1.RoleServiceVersion
+	8,  // 5: fairlead.auth.v1.RoleServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	6,  // 6: fairlead.auth.v1.RoleServiceVersion.object:type_name -> fairlead.auth.v1.Role
+	6,  // 7: fairlead.auth.v1.RoleServiceWatchResponse.object:type_name -> fairlead.auth.v1.Role
+	0,  // 8: fairlead.auth.v1.RoleService.Create:input_type -> fairlead.auth.v1.RoleServiceCreateRequest
+	9,  // 9: fairlead.auth.v1.RoleService.Get:input_type -> fairlead.meta.v1.GetRequest
+	10, // 10: fairlead.auth.v1.RoleService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 11: fairlead.auth.v1.RoleService.Update:input_type -> fairlead.auth.v1.RoleServiceUpdateRequest
+	11, // 12: fairlead.auth.v1.RoleService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	12, // 13: fairlead.auth.v1.RoleService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	13, // 14: fairlead.auth.v1.RoleService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	14, // 15: fairlead.auth.v1.RoleService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	15, // 16: fairlead.auth.v1.RoleService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	16, // 17: fairlead.auth.v1.RoleService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	17, // 18: fairlead.auth.v1.RoleService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	6,  // 19: fairlead.auth.v1.RoleService.Create:output_type -> fairlead.auth.v1.Role
+	6,  // 20: fairlead.auth.v1.RoleService.Get:output_type -> fairlead.auth.v1.Role
+	2,  // 21: fairlead.auth.v1.RoleService.List:output_type -> fairlead.auth.v1.RoleServiceListResponse
+	6,  // 22: fairlead.auth.v1.RoleService.Update:output_type -> fairlead.auth.v1.Role
+	6,  // 23: fairlead.auth.v1.RoleService.Patch:output_type -> fairlead.auth.v1.Role
+	6,  // 24: fairlead.auth.v1.RoleService.Delete:output_type -> fairlead.auth.v1.Role
+	18, // 25: fairlead.auth.v1.RoleService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	3,  // 26: fairlead.auth.v1.RoleService.History:output_type -> fairlead.auth.v1.RoleServiceHistoryResponse
+	6,  // 27: fairlead.auth.v1.RoleService.Rollback:output_type -> fairlead.auth.v1.Role
+	19, // 28: fairlead.auth.v1.RoleService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	5,  // 29: fairlead.auth.v1.RoleService.Watch:output_type -> fairlead.auth.v1.RoleServiceWatchResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_role_service_proto_init() }
@@ -419,7 +556,7 @@ func file_fairlead_auth_v1_role_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_role_service_proto_rawDesc), len(file_fairlead_auth_v1_role_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

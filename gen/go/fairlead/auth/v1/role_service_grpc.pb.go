@@ -34,6 +34,9 @@ const (
 	RoleService_Patch_FullMethodName            = "/fairlead.auth.v1.RoleService/Patch"
 	RoleService_Delete_FullMethodName           = "/fairlead.auth.v1.RoleService/Delete"
 	RoleService_DeleteCollection_FullMethodName = "/fairlead.auth.v1.RoleService/DeleteCollection"
+	RoleService_History_FullMethodName          = "/fairlead.auth.v1.RoleService/History"
+	RoleService_Rollback_FullMethodName         = "/fairlead.auth.v1.RoleService/Rollback"
+	RoleService_Prepare_FullMethodName          = "/fairlead.auth.v1.RoleService/Prepare"
 	RoleService_Watch_FullMethodName            = "/fairlead.auth.v1.RoleService/Watch"
 )
 
@@ -57,6 +60,14 @@ type RoleServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*Role, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RoleServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Role, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RoleServiceWatchResponse], error)
 }
@@ -139,6 +150,36 @@ func (c *roleServiceClient) DeleteCollection(ctx context.Context, in *v1.DeleteC
 	return out, nil
 }
 
+func (c *roleServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RoleServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RoleServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, RoleService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Role, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Role)
+	err := c.cc.Invoke(ctx, RoleService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *roleServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, RoleService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *roleServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RoleServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RoleService_ServiceDesc.Streams[0], RoleService_Watch_FullMethodName, cOpts...)
@@ -178,6 +219,14 @@ type RoleServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*Role, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*RoleServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*Role, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RoleServiceWatchResponse]) error
 	mustEmbedUnimplementedRoleServiceServer()
@@ -210,6 +259,15 @@ func (UnimplementedRoleServiceServer) Delete(context.Context, *v1.DeleteRequest)
 }
 func (UnimplementedRoleServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedRoleServiceServer) History(context.Context, *v1.HistoryRequest) (*RoleServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedRoleServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*Role, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedRoleServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedRoleServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RoleServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -361,6 +419,60 @@ func _RoleService_DeleteCollection_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RoleService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RoleService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RoleServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RoleService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RoleServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RoleService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -406,6 +518,18 @@ var RoleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _RoleService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _RoleService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _RoleService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _RoleService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

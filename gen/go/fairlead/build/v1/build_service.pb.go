@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *BuildServiceListResponse) GetItems() []*Build {
 	return nil
 }
 
+// BuildServiceHistoryResponse holds former states of an object.
+type BuildServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*BuildServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildServiceHistoryResponse) Reset() {
+	*x = BuildServiceHistoryResponse{}
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildServiceHistoryResponse) ProtoMessage() {}
+
+func (x *BuildServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*BuildServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_build_v1_build_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BuildServiceHistoryResponse) GetVersions() []*BuildServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// BuildServiceVersion is a state that an object had.
+type BuildServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Build `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BuildServiceVersion) Reset() {
+	*x = BuildServiceVersion{}
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BuildServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BuildServiceVersion) ProtoMessage() {}
+
+func (x *BuildServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BuildServiceVersion.ProtoReflect.Descriptor instead.
+func (*BuildServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_build_v1_build_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BuildServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *BuildServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *BuildServiceVersion) GetObject() *Build {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // BuildServiceWatchResponse is one change of an object.
 type BuildServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type BuildServiceWatchResponse struct {
 
 func (x *BuildServiceWatchResponse) Reset() {
 	*x = BuildServiceWatchResponse{}
-	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[4]
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *BuildServiceWatchResponse) String() string {
 func (*BuildServiceWatchResponse) ProtoMessage() {}
 
 func (x *BuildServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[4]
+	mi := &file_fairlead_build_v1_build_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *BuildServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*BuildServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_build_v1_build_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_build_v1_build_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BuildServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_build_v1_build_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_build_v1_build_service_proto_rawDesc = "" +
 	"\n" +
-	"%fairlead/build/v1/build_service.proto\x12\x11fairlead.build.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dfairlead/build/v1/build.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xdc\x01\n" +
+	"%fairlead/build/v1/build_service.proto\x12\x11fairlead.build.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dfairlead/build/v1/build.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n" +
 	"\x19BuildServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x128\n" +
 	"\x06object\x18\x02 \x01(\v2\x18.fairlead.build.v1.BuildB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_build_v1_build_service_proto_rawDesc = "" +
 	"\x18BuildServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x12.\n" +
 	"\x05items\x18\x02 \x03(\v2\x18.fairlead.build.v1.BuildR\x05items\"a\n" +
+	"\x1bBuildServiceHistoryResponse\x12B\n" +
+	"\bversions\x18\x01 \x03(\v2&.fairlead.build.v1.BuildServiceVersionR\bversions\"\x9f\x01\n" +
+	"\x13BuildServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x120\n" +
+	"\x06object\x18\x03 \x01(\v2\x18.fairlead.build.v1.BuildR\x06object\"a\n" +
 	"\x19BuildServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x120\n" +
-	"\x06object\x18\x02 \x01(\v2\x18.fairlead.build.v1.BuildR\x06object2\x92\r\n" +
+	"\x06object\x18\x02 \x01(\v2\x18.fairlead.build.v1.BuildR\x06object2\xb9\x10\n" +
 	"\fBuildService\x12\xa0\x01\n" +
 	"\x06Create\x12,.fairlead.build.v1.BuildServiceCreateRequest\x1a\x18.fairlead.build.v1.Build\"N\x82\xd3\xe4\x93\x02H:\x06object\">/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds\x12\x8c\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x18.fairlead.build.v1.Build\"M\x82\xd3\xe4\x93\x02G\x12E/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}\x12\xc5\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_build_v1_build_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x122.fairlead.build.v1.BuildServiceUpdateStatusRequest\x1a\x18.fairlead.build.v1.Build\"\\\x82\xd3\xe4\x93\x02V:\x06object\x1aL/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}/status\x12\xfe\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x18.fairlead.build.v1.Build\"\xba\x01\x82\xd3\xe4\x93\x02\xb3\x01:\x05patchZc:\x05patch2Z/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}/{subresource=status}2E/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}\x12\x92\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x18.fairlead.build.v1.Build\"M\x82\xd3\xe4\x93\x02G*E/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}\x12\xb1\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"F\x82\xd3\xe4\x93\x02@*>/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds\x12\xd6\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"F\x82\xd3\xe4\x93\x02@*>/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds\x12\xb2\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a..fairlead.build.v1.BuildServiceHistoryResponse\"U\x82\xd3\xe4\x93\x02O\x12M/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}/history\x12\x9f\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x18.fairlead.build.v1.Build\"V\x82\xd3\xe4\x93\x02P\"N/apis/build.knative.dev/v1alpha1/namespaces/{namespace}/builds/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd6\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a,.fairlead.build.v1.BuildServiceWatchResponse\"}\x82\xd3\xe4\x93\x02wZ/\x12-/apis/build.knative.dev/v1alpha1/watch/builds\x12D/apis/build.knative.dev/v1alpha1/watch/namespaces/{namespace}/builds0\x01B\xbf\x01\n" +
 	"\x15com.fairlead.build.v1B\x11BuildServiceProtoP\x01Z-fairlead.dev/gen/go/fairlead/build/v1;buildv1\xa2\x02\x03FBX\xaa\x02\x11Fairlead.Build.V1\xca\x02\x11Fairlead\\Build\\V1\xe2\x02\x1dFairlead\\Build\\V1\\GPBMetadata\xea\x02\x13Fairlead::Build::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_build_v1_build_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_build_v1_build_service_proto_rawDescData
 }
 
-var file_fairlead_build_v1_build_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_build_v1_build_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_build_v1_build_service_proto_goTypes = []any{
 	(*BuildServiceCreateRequest)(nil),       // 0: fairlead.build.v1.BuildServiceCreateRequest
 	(*BuildServiceUpdateRequest)(nil),       // 1: fairlead.build.v1.BuildServiceUpdateRequest
 	(*BuildServiceUpdateStatusRequest)(nil), // 2: fairlead.build.v1.BuildServiceUpdateStatusRequest
 	(*BuildServiceListResponse)(nil),        // 3: fairlead.build.v1.BuildServiceListResponse
-	(*BuildServiceWatchResponse)(nil),       // 4: fairlead.build.v1.BuildServiceWatchResponse
-	(*Build)(nil),                           // 5: fairlead.build.v1.Build
-	(*v1.ListMeta)(nil),                     // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                   // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                  // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                 // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),      // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                 // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),     // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*BuildServiceHistoryResponse)(nil),     // 4: fairlead.build.v1.BuildServiceHistoryResponse
+	(*BuildServiceVersion)(nil),             // 5: fairlead.build.v1.BuildServiceVersion
+	(*BuildServiceWatchResponse)(nil),       // 6: fairlead.build.v1.BuildServiceWatchResponse
+	(*Build)(nil),                           // 7: fairlead.build.v1.Build
+	(*v1.ListMeta)(nil),                     // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),           // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                   // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                  // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                 // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),      // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),               // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),              // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),               // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                 // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),     // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),              // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_build_v1_build_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.build.v1.BuildServiceCreateRequest.object:type_name -> fairlead.build.v1.Build
-	5,  // 1: fairlead.build.v1.BuildServiceUpdateRequest.object:type_name -> fairlead.build.v1.Build
-	5,  // 2: fairlead.build.v1.BuildServiceUpdateStatusRequest.object:type_name -> fairlead.build.v1.Build
-	6,  // 3: fairlead.build.v1.BuildServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.build.v1.BuildServiceListResponse.items:type_name -> fairlead.build.v1.Build
-	5,  // 5: fairlead.build.v1.BuildServiceWatchResponse.object:type_name -> fairlead.build.v1.Build
-	0,  // 6: fairlead.build.v1.BuildService.Create:input_type -> fairlead.build.v1.BuildServiceCreateRequest
-	7,  // 7: fairlead.build.v1.BuildService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.build.v1.BuildService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.build.v1.BuildService.Update:input_type -> fairlead.build.v1.BuildServiceUpdateRequest
-	2,  // 10: fairlead.build.v1.BuildService.UpdateStatus:input_type -> fairlead.build.v1.BuildServiceUpdateStatusRequest
-	9,  // 11: fairlead.build.v1.BuildService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.build.v1.BuildService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.build.v1.BuildService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.build.v1.BuildService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.build.v1.BuildService.Create:output_type -> fairlead.build.v1.Build
-	5,  // 16: fairlead.build.v1.BuildService.Get:output_type -> fairlead.build.v1.Build
-	3,  // 17: fairlead.build.v1.BuildService.List:output_type -> fairlead.build.v1.BuildServiceListResponse
-	5,  // 18: fairlead.build.v1.BuildService.Update:output_type -> fairlead.build.v1.Build
-	5,  // 19: fairlead.build.v1.BuildService.UpdateStatus:output_type -> fairlead.build.v1.Build
-	5,  // 20: fairlead.build.v1.BuildService.Patch:output_type -> fairlead.build.v1.Build
-	5,  // 21: fairlead.build.v1.BuildService.Delete:output_type -> fairlead.build.v1.Build
-	13, // 22: fairlead.build.v1.BuildService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.build.v1.BuildService.Watch:output_type -> fairlead.build.v1.BuildServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.build.v1.BuildServiceCreateRequest.object:type_name -> fairlead.build.v1.Build
+	7,  // 1: fairlead.build.v1.BuildServiceUpdateRequest.object:type_name -> fairlead.build.v1.Build
+	7,  // 2: fairlead.build.v1.BuildServiceUpdateStatusRequest.object:type_name -> fairlead.build.v1.Build
+	8,  // 3: fairlead.build.v1.BuildServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.build.v1.BuildServiceListResponse.items:type_name -> fairlead.build.v1.Build
+	5,  // 5: fairlead.build.v1.BuildServiceHistoryResponse.versions:type_name -> fairlead.build.v1.BuildServiceVersion
+	9,  // 6: fairlead.build.v1.BuildServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.build.v1.BuildServiceVersion.object:type_name -> fairlead.build.v1.Build
+	7,  // 8: fairlead.build.v1.BuildServiceWatchResponse.object:type_name -> fairlead.build.v1.Build
+	0,  // 9: fairlead.build.v1.BuildService.Create:input_type -> fairlead.build.v1.BuildServiceCreateRequest
+	10, // 10: fairlead.build.v1.BuildService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.build.v1.BuildService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.build.v1.BuildService.Update:input_type -> fairlead.build.v1.BuildServiceUpdateRequest
+	2,  // 13: fairlead.build.v1.BuildService.UpdateStatus:input_type -> fairlead.build.v1.BuildServiceUpdateStatusRequest
+	12, // 14: fairlead.build.v1.BuildService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.build.v1.BuildService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.build.v1.BuildService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.build.v1.BuildService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.build.v1.BuildService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.build.v1.BuildService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.build.v1.BuildService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.build.v1.BuildService.Create:output_type -> fairlead.build.v1.Build
+	7,  // 22: fairlead.build.v1.BuildService.Get:output_type -> fairlead.build.v1.Build
+	3,  // 23: fairlead.build.v1.BuildService.List:output_type -> fairlead.build.v1.BuildServiceListResponse
+	7,  // 24: fairlead.build.v1.BuildService.Update:output_type -> fairlead.build.v1.Build
+	7,  // 25: fairlead.build.v1.BuildService.UpdateStatus:output_type -> fairlead.build.v1.Build
+	7,  // 26: fairlead.build.v1.BuildService.Patch:output_type -> fairlead.build.v1.Build
+	7,  // 27: fairlead.build.v1.BuildService.Delete:output_type -> fairlead.build.v1.Build
+	19, // 28: fairlead.build.v1.BuildService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.build.v1.BuildService.History:output_type -> fairlead.build.v1.BuildServiceHistoryResponse
+	7,  // 30: fairlead.build.v1.BuildService.Rollback:output_type -> fairlead.build.v1.Build
+	20, // 31: fairlead.build.v1.BuildService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.build.v1.BuildService.Watch:output_type -> fairlead.build.v1.BuildServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_build_v1_build_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_build_v1_build_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_build_v1_build_service_proto_rawDesc), len(file_fairlead_build_v1_build_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *BrokerServiceListResponse) GetItems() []*Broker {
 	return nil
 }
 
+// BrokerServiceHistoryResponse holds former states of an object.
+type BrokerServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*BrokerServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrokerServiceHistoryResponse) Reset() {
+	*x = BrokerServiceHistoryResponse{}
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrokerServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrokerServiceHistoryResponse) ProtoMessage() {}
+
+func (x *BrokerServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrokerServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*BrokerServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_eventing_v1_broker_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BrokerServiceHistoryResponse) GetVersions() []*BrokerServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// BrokerServiceVersion is a state that an object had.
+type BrokerServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Broker `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BrokerServiceVersion) Reset() {
+	*x = BrokerServiceVersion{}
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BrokerServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BrokerServiceVersion) ProtoMessage() {}
+
+func (x *BrokerServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BrokerServiceVersion.ProtoReflect.Descriptor instead.
+func (*BrokerServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_eventing_v1_broker_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BrokerServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *BrokerServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *BrokerServiceVersion) GetObject() *Broker {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // BrokerServiceWatchResponse is one change of an object.
 type BrokerServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type BrokerServiceWatchResponse struct {
 
 func (x *BrokerServiceWatchResponse) Reset() {
 	*x = BrokerServiceWatchResponse{}
-	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[4]
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *BrokerServiceWatchResponse) String() string {
 func (*BrokerServiceWatchResponse) ProtoMessage() {}
 
 func (x *BrokerServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[4]
+	mi := &file_fairlead_eventing_v1_broker_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *BrokerServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BrokerServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*BrokerServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_eventing_v1_broker_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_eventing_v1_broker_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BrokerServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_eventing_v1_broker_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_eventing_v1_broker_service_proto_rawDesc = "" +
 	"\n" +
-	")fairlead/eventing/v1/broker_service.proto\x12\x14fairlead.eventing.v1\x1a\x1bbuf/validate/validate.proto\x1a#fairlead/eventing/v1/eventing.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xe1\x01\n" +
+	")fairlead/eventing/v1/broker_service.proto\x12\x14fairlead.eventing.v1\x1a\x1bbuf/validate/validate.proto\x1a#fairlead/eventing/v1/eventing.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n" +
 	"\x1aBrokerServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12<\n" +
 	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.eventing.v1.BrokerB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_eventing_v1_broker_service_proto_rawDesc = "" +
 	"\x19BrokerServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x122\n" +
 	"\x05items\x18\x02 \x03(\v2\x1c.fairlead.eventing.v1.BrokerR\x05items\"f\n" +
+	"\x1cBrokerServiceHistoryResponse\x12F\n" +
+	"\bversions\x18\x01 \x03(\v2*.fairlead.eventing.v1.BrokerServiceVersionR\bversions\"\xa4\x01\n" +
+	"\x14BrokerServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x124\n" +
+	"\x06object\x18\x03 \x01(\v2\x1c.fairlead.eventing.v1.BrokerR\x06object\"f\n" +
 	"\x1aBrokerServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x124\n" +
-	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.eventing.v1.BrokerR\x06object2\xa7\r\n" +
+	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.eventing.v1.BrokerR\x06object2\xd2\x10\n" +
 	"\rBrokerService\x12\xa6\x01\n" +
 	"\x06Create\x120.fairlead.eventing.v1.BrokerServiceCreateRequest\x1a\x1c.fairlead.eventing.v1.Broker\"L\x82\xd3\xe4\x93\x02F:\x06object\"</apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers\x12\x8e\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1c.fairlead.eventing.v1.Broker\"K\x82\xd3\xe4\x93\x02E\x12C/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}\x12\xc5\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_eventing_v1_broker_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x126.fairlead.eventing.v1.BrokerServiceUpdateStatusRequest\x1a\x1c.fairlead.eventing.v1.Broker\"Z\x82\xd3\xe4\x93\x02T:\x06object\x1aJ/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}/status\x12\xfe\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1c.fairlead.eventing.v1.Broker\"\xb6\x01\x82\xd3\xe4\x93\x02\xaf\x01:\x05patchZa:\x05patch2X/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}/{subresource=status}2C/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}\x12\x94\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1c.fairlead.eventing.v1.Broker\"K\x82\xd3\xe4\x93\x02E*C/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}\x12\xaf\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"D\x82\xd3\xe4\x93\x02>*</apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers\x12\xd6\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"D\x82\xd3\xe4\x93\x02>*</apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers\x12\xb4\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a2.fairlead.eventing.v1.BrokerServiceHistoryResponse\"S\x82\xd3\xe4\x93\x02M\x12K/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}/history\x12\xa1\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1c.fairlead.eventing.v1.Broker\"T\x82\xd3\xe4\x93\x02N\"L/apis/eventing.knative.dev/v1/namespaces/{namespace}/brokers/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd6\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a0.fairlead.eventing.v1.BrokerServiceWatchResponse\"y\x82\xd3\xe4\x93\x02sZ-\x12+/apis/eventing.knative.dev/v1/watch/brokers\x12B/apis/eventing.knative.dev/v1/watch/namespaces/{namespace}/brokers0\x01B\xd5\x01\n" +
 	"\x18com.fairlead.eventing.v1B\x12BrokerServiceProtoP\x01Z3fairlead.dev/gen/go/fairlead/eventing/v1;eventingv1\xa2\x02\x03FEX\xaa\x02\x14Fairlead.Eventing.V1\xca\x02\x14Fairlead\\Eventing\\V1\xe2\x02 Fairlead\\Eventing\\V1\\GPBMetadata\xea\x02\x16Fairlead::Eventing::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_eventing_v1_broker_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_eventing_v1_broker_service_proto_rawDescData
 }
 
-var file_fairlead_eventing_v1_broker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_eventing_v1_broker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_eventing_v1_broker_service_proto_goTypes = []any{
 	(*BrokerServiceCreateRequest)(nil),       // 0: fairlead.eventing.v1.BrokerServiceCreateRequest
 	(*BrokerServiceUpdateRequest)(nil),       // 1: fairlead.eventing.v1.BrokerServiceUpdateRequest
 	(*BrokerServiceUpdateStatusRequest)(nil), // 2: fairlead.eventing.v1.BrokerServiceUpdateStatusRequest
 	(*BrokerServiceListResponse)(nil),        // 3: fairlead.eventing.v1.BrokerServiceListResponse
-	(*BrokerServiceWatchResponse)(nil),       // 4: fairlead.eventing.v1.BrokerServiceWatchResponse
-	(*Broker)(nil),                           // 5: fairlead.eventing.v1.Broker
-	(*v1.ListMeta)(nil),                      // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                    // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                   // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                  // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                 // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),       // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                  // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),      // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*BrokerServiceHistoryResponse)(nil),     // 4: fairlead.eventing.v1.BrokerServiceHistoryResponse
+	(*BrokerServiceVersion)(nil),             // 5: fairlead.eventing.v1.BrokerServiceVersion
+	(*BrokerServiceWatchResponse)(nil),       // 6: fairlead.eventing.v1.BrokerServiceWatchResponse
+	(*Broker)(nil),                           // 7: fairlead.eventing.v1.Broker
+	(*v1.ListMeta)(nil),                      // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),            // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                    // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                   // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                  // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                 // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),       // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),               // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                  // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),      // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),               // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_eventing_v1_broker_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.eventing.v1.BrokerServiceCreateRequest.object:type_name -> fairlead.eventing.v1.Broker
-	5,  // 1: fairlead.eventing.v1.BrokerServiceUpdateRequest.object:type_name -> fairlead.eventing.v1.Broker
-	5,  // 2: fairlead.eventing.v1.BrokerServiceUpdateStatusRequest.object:type_name -> fairlead.eventing.v1.Broker
-	6,  // 3: fairlead.eventing.v1.BrokerServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.eventing.v1.BrokerServiceListResponse.items:type_name -> fairlead.eventing.v1.Broker
-	5,  // 5: fairlead.eventing.v1.BrokerServiceWatchResponse.object:type_name -> fairlead.eventing.v1.Broker
-	0,  // 6: fairlead.eventing.v1.BrokerService.Create:input_type -> fairlead.eventing.v1.BrokerServiceCreateRequest
-	7,  // 7: fairlead.eventing.v1.BrokerService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.eventing.v1.BrokerService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.eventing.v1.BrokerService.Update:input_type -> fairlead.eventing.v1.BrokerServiceUpdateRequest
-	2,  // 10: fairlead.eventing.v1.BrokerService.UpdateStatus:input_type -> fairlead.eventing.v1.BrokerServiceUpdateStatusRequest
-	9,  // 11: fairlead.eventing.v1.BrokerService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.eventing.v1.BrokerService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.eventing.v1.BrokerService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.eventing.v1.BrokerService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.eventing.v1.BrokerService.Create:output_type -> fairlead.eventing.v1.Broker
-	5,  // 16: fairlead.eventing.v1.BrokerService.Get:output_type -> fairlead.eventing.v1.Broker
-	3,  // 17: fairlead.eventing.v1.BrokerService.List:output_type -> fairlead.eventing.v1.BrokerServiceListResponse
-	5,  // 18: fairlead.eventing.v1.BrokerService.Update:output_type -> fairlead.eventing.v1.Broker
-	5,  // 19: fairlead.eventing.v1.BrokerService.UpdateStatus:output_type -> fairlead.eventing.v1.Broker
-	5,  // 20: fairlead.eventing.v1.BrokerService.Patch:output_type -> fairlead.eventing.v1.Broker
-	5,  // 21: fairlead.eventing.v1.BrokerService.Delete:output_type -> fairlead.eventing.v1.Broker
-	13, // 22: fairlead.eventing.v1.BrokerService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.eventing.v1.BrokerService.Watch:output_type -> fairlead.eventing.v1.BrokerServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.eventing.v1.BrokerServiceCreateRequest.object:type_name -> fairlead.eventing.v1.Broker
+	7,  // 1: fairlead.eventing.v1.BrokerServiceUpdateRequest.object:type_name -> fairlead.eventing.v1.Broker
+	7,  // 2: fairlead.eventing.v1.BrokerServiceUpdateStatusRequest.object:type_name -> fairlead.eventing.v1.Broker
+	8,  // 3: fairlead.eventing.v1.BrokerServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.eventing.v1.BrokerServiceListResponse.items:type_name -> fairlead.eventing.v1.Broker
+	5,  // 5: fairlead.eventing.v1.BrokerServiceHistoryResponse.versions:type_name -> fairlead.eventing.v1.BrokerServiceVersion
+	9,  // 6: fairlead.eventing.v1.BrokerServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.eventing.v1.BrokerServiceVersion.object:type_name -> fairlead.eventing.v1.Broker
+	7,  // 8: fairlead.eventing.v1.BrokerServiceWatchResponse.object:type_name -> fairlead.eventing.v1.Broker
+	0,  // 9: fairlead.eventing.v1.BrokerService.Create:input_type -> fairlead.eventing.v1.BrokerServiceCreateRequest
+	10, // 10: fairlead.eventing.v1.BrokerService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.eventing.v1.BrokerService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.eventing.v1.BrokerService.Update:input_type -> fairlead.eventing.v1.BrokerServiceUpdateRequest
+	2,  // 13: fairlead.eventing.v1.BrokerService.UpdateStatus:input_type -> fairlead.eventing.v1.BrokerServiceUpdateStatusRequest
+	12, // 14: fairlead.eventing.v1.BrokerService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.eventing.v1.BrokerService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.eventing.v1.BrokerService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.eventing.v1.BrokerService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.eventing.v1.BrokerService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.eventing.v1.BrokerService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.eventing.v1.BrokerService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.eventing.v1.BrokerService.Create:output_type -> fairlead.eventing.v1.Broker
+	7,  // 22: fairlead.eventing.v1.BrokerService.Get:output_type -> fairlead.eventing.v1.Broker
+	3,  // 23: fairlead.eventing.v1.BrokerService.List:output_type -> fairlead.eventing.v1.BrokerServiceListResponse
+	7,  // 24: fairlead.eventing.v1.BrokerService.Update:output_type -> fairlead.eventing.v1.Broker
+	7,  // 25: fairlead.eventing.v1.BrokerService.UpdateStatus:output_type -> fairlead.eventing.v1.Broker
+	7,  // 26: fairlead.eventing.v1.BrokerService.Patch:output_type -> fairlead.eventing.v1.Broker
+	7,  // 27: fairlead.eventing.v1.BrokerService.Delete:output_type -> fairlead.eventing.v1.Broker
+	19, // 28: fairlead.eventing.v1.BrokerService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.eventing.v1.BrokerService.History:output_type -> fairlead.eventing.v1.BrokerServiceHistoryResponse
+	7,  // 30: fairlead.eventing.v1.BrokerService.Rollback:output_type -> fairlead.eventing.v1.Broker
+	20, // 31: fairlead.eventing.v1.BrokerService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.eventing.v1.BrokerService.Watch:output_type -> fairlead.eventing.v1.BrokerServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_eventing_v1_broker_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_eventing_v1_broker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_eventing_v1_broker_service_proto_rawDesc), len(file_fairlead_eventing_v1_broker_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *TriggerServiceListResponse) GetItems() []*Trigger {
 	return nil
 }
 
+// TriggerServiceHistoryResponse holds former states of an object.
+type TriggerServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*TriggerServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerServiceHistoryResponse) Reset() {
+	*x = TriggerServiceHistoryResponse{}
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerServiceHistoryResponse) ProtoMessage() {}
+
+func (x *TriggerServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*TriggerServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_eventing_v1_trigger_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TriggerServiceHistoryResponse) GetVersions() []*TriggerServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// TriggerServiceVersion is a state that an object had.
+type TriggerServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Trigger `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerServiceVersion) Reset() {
+	*x = TriggerServiceVersion{}
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerServiceVersion) ProtoMessage() {}
+
+func (x *TriggerServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerServiceVersion.ProtoReflect.Descriptor instead.
+func (*TriggerServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_eventing_v1_trigger_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TriggerServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *TriggerServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *TriggerServiceVersion) GetObject() *Trigger {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // TriggerServiceWatchResponse is one change of an object.
 type TriggerServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type TriggerServiceWatchResponse struct {
 
 func (x *TriggerServiceWatchResponse) Reset() {
 	*x = TriggerServiceWatchResponse{}
-	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[4]
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *TriggerServiceWatchResponse) String() string {
 func (*TriggerServiceWatchResponse) ProtoMessage() {}
 
 func (x *TriggerServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[4]
+	mi := &file_fairlead_eventing_v1_trigger_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *TriggerServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriggerServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*TriggerServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_eventing_v1_trigger_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_eventing_v1_trigger_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TriggerServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_eventing_v1_trigger_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_eventing_v1_trigger_service_proto_rawDesc = "" +
 	"\n" +
-	"*fairlead/eventing/v1/trigger_service.proto\x12\x14fairlead.eventing.v1\x1a\x1bbuf/validate/validate.proto\x1a#fairlead/eventing/v1/eventing.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\"\xe3\x01\n" +
+	"*fairlead/eventing/v1/trigger_service.proto\x12\x14fairlead.eventing.v1\x1a\x1bbuf/validate/validate.proto\x1a#fairlead/eventing/v1/eventing.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x01\n" +
 	"\x1bTriggerServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12=\n" +
 	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.eventing.v1.TriggerB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_eventing_v1_trigger_service_proto_rawDesc = "" +
 	"\x1aTriggerServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x123\n" +
 	"\x05items\x18\x02 \x03(\v2\x1d.fairlead.eventing.v1.TriggerR\x05items\"h\n" +
+	"\x1dTriggerServiceHistoryResponse\x12G\n" +
+	"\bversions\x18\x01 \x03(\v2+.fairlead.eventing.v1.TriggerServiceVersionR\bversions\"\xa6\x01\n" +
+	"\x15TriggerServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x125\n" +
+	"\x06object\x18\x03 \x01(\v2\x1d.fairlead.eventing.v1.TriggerR\x06object\"h\n" +
 	"\x1bTriggerServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x125\n" +
-	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.eventing.v1.TriggerR\x06object2\xbf\r\n" +
+	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.eventing.v1.TriggerR\x06object2\xee\x10\n" +
 	"\x0eTriggerService\x12\xa9\x01\n" +
 	"\x06Create\x121.fairlead.eventing.v1.TriggerServiceCreateRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"M\x82\xd3\xe4\x93\x02G:\x06object\"=/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers\x12\x90\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"L\x82\xd3\xe4\x93\x02F\x12D/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}\x12\xc8\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_eventing_v1_trigger_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x127.fairlead.eventing.v1.TriggerServiceUpdateStatusRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"[\x82\xd3\xe4\x93\x02U:\x06object\x1aK/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}/status\x12\x81\x02\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"\xb8\x01\x82\xd3\xe4\x93\x02\xb1\x01:\x05patchZb:\x05patch2Y/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}/{subresource=status}2D/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}\x12\x96\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"L\x82\xd3\xe4\x93\x02F*D/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}\x12\xb0\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"E\x82\xd3\xe4\x93\x02?*=/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers\x12\xd9\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"E\x82\xd3\xe4\x93\x02?*=/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers\x12\xb6\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a3.fairlead.eventing.v1.TriggerServiceHistoryResponse\"T\x82\xd3\xe4\x93\x02N\x12L/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}/history\x12\xa3\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1d.fairlead.eventing.v1.Trigger\"U\x82\xd3\xe4\x93\x02O\"M/apis/eventing.knative.dev/v1/namespaces/{namespace}/triggers/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd9\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a1.fairlead.eventing.v1.TriggerServiceWatchResponse\"{\x82\xd3\xe4\x93\x02uZ.\x12,/apis/eventing.knative.dev/v1/watch/triggers\x12C/apis/eventing.knative.dev/v1/watch/namespaces/{namespace}/triggers0\x01B\xd6\x01\n" +
 	"\x18com.fairlead.eventing.v1B\x13TriggerServiceProtoP\x01Z3fairlead.dev/gen/go/fairlead/eventing/v1;eventingv1\xa2\x02\x03FEX\xaa\x02\x14Fairlead.Eventing.V1\xca\x02\x14Fairlead\\Eventing\\V1\xe2\x02 Fairlead\\Eventing\\V1\\GPBMetadata\xea\x02\x16Fairlead::Eventing::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_eventing_v1_trigger_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_eventing_v1_trigger_service_proto_rawDescData
 }
 
-var file_fairlead_eventing_v1_trigger_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_eventing_v1_trigger_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_eventing_v1_trigger_service_proto_goTypes = []any{
 	(*TriggerServiceCreateRequest)(nil),       // 0: fairlead.eventing.v1.TriggerServiceCreateRequest
 	(*TriggerServiceUpdateRequest)(nil),       // 1: fairlead.eventing.v1.TriggerServiceUpdateRequest
 	(*TriggerServiceUpdateStatusRequest)(nil), // 2: fairlead.eventing.v1.TriggerServiceUpdateStatusRequest
 	(*TriggerServiceListResponse)(nil),        // 3: fairlead.eventing.v1.TriggerServiceListResponse
-	(*TriggerServiceWatchResponse)(nil),       // 4: fairlead.eventing.v1.TriggerServiceWatchResponse
-	(*Trigger)(nil),                           // 5: fairlead.eventing.v1.Trigger
-	(*v1.ListMeta)(nil),                       // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                     // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                    // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                   // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                  // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),        // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                   // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),       // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*TriggerServiceHistoryResponse)(nil),     // 4: fairlead.eventing.v1.TriggerServiceHistoryResponse
+	(*TriggerServiceVersion)(nil),             // 5: fairlead.eventing.v1.TriggerServiceVersion
+	(*TriggerServiceWatchResponse)(nil),       // 6: fairlead.eventing.v1.TriggerServiceWatchResponse
+	(*Trigger)(nil),                           // 7: fairlead.eventing.v1.Trigger
+	(*v1.ListMeta)(nil),                       // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),             // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                     // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                    // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                   // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                  // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),        // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                 // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                 // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                   // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),       // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_eventing_v1_trigger_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.eventing.v1.TriggerServiceCreateRequest.object:type_name -> fairlead.eventing.v1.Trigger
-	5,  // 1: fairlead.eventing.v1.TriggerServiceUpdateRequest.object:type_name -> fairlead.eventing.v1.Trigger
-	5,  // 2: fairlead.eventing.v1.TriggerServiceUpdateStatusRequest.object:type_name -> fairlead.eventing.v1.Trigger
-	6,  // 3: fairlead.eventing.v1.TriggerServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.eventing.v1.TriggerServiceListResponse.items:type_name -> fairlead.eventing.v1.Trigger
-	5,  // 5: fairlead.eventing.v1.TriggerServiceWatchResponse.object:type_name -> fairlead.eventing.v1.Trigger
-	0,  // 6: fairlead.eventing.v1.TriggerService.Create:input_type -> fairlead.eventing.v1.TriggerServiceCreateRequest
-	7,  // 7: fairlead.eventing.v1.TriggerService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.eventing.v1.TriggerService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.eventing.v1.TriggerService.Update:input_type -> fairlead.eventing.v1.TriggerServiceUpdateRequest
-	2,  // 10: fairlead.eventing.v1.TriggerService.UpdateStatus:input_type -> fairlead.eventing.v1.TriggerServiceUpdateStatusRequest
-	9,  // 11: fairlead.eventing.v1.TriggerService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.eventing.v1.TriggerService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.eventing.v1.TriggerService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.eventing.v1.TriggerService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.eventing.v1.TriggerService.Create:output_type -> fairlead.eventing.v1.Trigger
-	5,  // 16: fairlead.eventing.v1.TriggerService.Get:output_type -> fairlead.eventing.v1.Trigger
-	3,  // 17: fairlead.eventing.v1.TriggerService.List:output_type -> fairlead.eventing.v1.TriggerServiceListResponse
-	5,  // 18: fairlead.eventing.v1.TriggerService.Update:output_type -> fairlead.eventing.v1.Trigger
-	5,  // 19: fairlead.eventing.v1.TriggerService.UpdateStatus:output_type -> fairlead.eventing.v1.Trigger
-	5,  // 20: fairlead.eventing.v1.TriggerService.Patch:output_type -> fairlead.eventing.v1.Trigger
-	5,  // 21: fairlead.eventing.v1.TriggerService.Delete:output_type -> fairlead.eventing.v1.Trigger
-	13, // 22: fairlead.eventing.v1.TriggerService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.eventing.v1.TriggerService.Watch:output_type -> fairlead.eventing.v1.TriggerServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.eventing.v1.TriggerServiceCreateRequest.object:type_name -> fairlead.eventing.v1.Trigger
+	7,  // 1: fairlead.eventing.v1.TriggerServiceUpdateRequest.object:type_name -> fairlead.eventing.v1.Trigger
+	7,  // 2: fairlead.eventing.v1.TriggerServiceUpdateStatusRequest.object:type_name -> fairlead.eventing.v1.Trigger
+	8,  // 3: fairlead.eventing.v1.TriggerServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.eventing.v1.TriggerServiceListResponse.items:type_name -> fairlead.eventing.v1.Trigger
+	5,  // 5: fairlead.eventing.v1.TriggerServiceHistoryResponse.versions:type_name -> fairlead.eventing.v1.TriggerServiceVersion
+	9,  // 6: fairlead.eventing.v1.TriggerServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.eventing.v1.TriggerServiceVersion.object:type_name -> fairlead.eventing.v1.Trigger
+	7,  // 8: fairlead.eventing.v1.TriggerServiceWatchResponse.object:type_name -> fairlead.eventing.v1.Trigger
+	0,  // 9: fairlead.eventing.v1.TriggerService.Create:input_type -> fairlead.eventing.v1.TriggerServiceCreateRequest
+	10, // 10: fairlead.eventing.v1.TriggerService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.eventing.v1.TriggerService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.eventing.v1.TriggerService.Update:input_type -> fairlead.eventing.v1.TriggerServiceUpdateRequest
+	2,  // 13: fairlead.eventing.v1.TriggerService.UpdateStatus:input_type -> fairlead.eventing.v1.TriggerServiceUpdateStatusRequest
+	12, // 14: fairlead.eventing.v1.TriggerService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.eventing.v1.TriggerService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.eventing.v1.TriggerService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.eventing.v1.TriggerService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.eventing.v1.TriggerService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.eventing.v1.TriggerService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.eventing.v1.TriggerService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.eventing.v1.TriggerService.Create:output_type -> fairlead.eventing.v1.Trigger
+	7,  // 22: fairlead.eventing.v1.TriggerService.Get:output_type -> fairlead.eventing.v1.Trigger
+	3,  // 23: fairlead.eventing.v1.TriggerService.List:output_type -> fairlead.eventing.v1.TriggerServiceListResponse
+	7,  // 24: fairlead.eventing.v1.TriggerService.Update:output_type -> fairlead.eventing.v1.Trigger
+	7,  // 25: fairlead.eventing.v1.TriggerService.UpdateStatus:output_type -> fairlead.eventing.v1.Trigger
+	7,  // 26: fairlead.eventing.v1.TriggerService.Patch:output_type -> fairlead.eventing.v1.Trigger
+	7,  // 27: fairlead.eventing.v1.TriggerService.Delete:output_type -> fairlead.eventing.v1.Trigger
+	19, // 28: fairlead.eventing.v1.TriggerService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.eventing.v1.TriggerService.History:output_type -> fairlead.eventing.v1.TriggerServiceHistoryResponse
+	7,  // 30: fairlead.eventing.v1.TriggerService.Rollback:output_type -> fairlead.eventing.v1.Trigger
+	20, // 31: fairlead.eventing.v1.TriggerService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.eventing.v1.TriggerService.Watch:output_type -> fairlead.eventing.v1.TriggerServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_eventing_v1_trigger_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_eventing_v1_trigger_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_eventing_v1_trigger_service_proto_rawDesc), len(file_fairlead_eventing_v1_trigger_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -156,7 +156,12 @@ type Kind struct {
 	// Namespaced by default.
 	Scope Scope `protobuf:"varint,8,opt,name=scope,proto3,enum=fairlead.meta.v1.Scope" json:"scope,omitempty"`
 	// What `kubectl get` shows after NAME and before AGE.
-	Columns       []*Column `protobuf:"bytes,9,rep,name=columns,proto3" json:"columns,omitempty"`
+	Columns []*Column `protobuf:"bytes,9,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Objects are encrypted at rest.
+	Encrypted bool `protobuf:"varint,10,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
+	// The version that is stored, such as `v1`, where this message is an older form of the kind. Its objects are converted
+	// by the service that owns the kind. Empty for the form that is stored, the newest.
+	StoredVersion string `protobuf:"bytes,11,opt,name=stored_version,json=storedVersion,proto3" json:"stored_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +259,20 @@ func (x *Kind) GetColumns() []*Column {
 	return nil
 }
 
+func (x *Kind) GetEncrypted() bool {
+	if x != nil {
+		return x.Encrypted
+	}
+	return false
+}
+
+func (x *Kind) GetStoredVersion() string {
+	if x != nil {
+		return x.StoredVersion
+	}
+	return ""
+}
+
 // Column is one column of a table.
 type Column struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -338,6 +357,8 @@ type Access struct {
 	Verb string `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`
 	// Any authenticated caller may call it. The method itself decides what it answers.
 	Authenticated bool `protobuf:"varint,4,opt,name=authenticated,proto3" json:"authenticated,omitempty"`
+	// Anyone may call it, without a token too: it answers with what the whole world may know.
+	Open          bool `protobuf:"varint,5,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -396,6 +417,13 @@ func (x *Access) GetVerb() string {
 func (x *Access) GetAuthenticated() bool {
 	if x != nil {
 		return x.Authenticated
+	}
+	return false
+}
+
+func (x *Access) GetOpen() bool {
+	if x != nil {
+		return x.Open
 	}
 	return false
 }
@@ -505,7 +533,7 @@ var File_fairlead_meta_v1_options_proto protoreflect.FileDescriptor
 
 const file_fairlead_meta_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x1efairlead/meta/v1/options.proto\x12\x10fairlead.meta.v1\x1a google/protobuf/descriptor.proto\"\xa2\x02\n" +
+	"\x1efairlead/meta/v1/options.proto\x12\x10fairlead.meta.v1\x1a google/protobuf/descriptor.proto\"\xe7\x02\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
@@ -518,17 +546,21 @@ const file_fairlead_meta_v1_options_proto_rawDesc = "" +
 	"categories\x18\a \x03(\tR\n" +
 	"categories\x12-\n" +
 	"\x05scope\x18\b \x01(\x0e2\x17.fairlead.meta.v1.ScopeR\x05scope\x122\n" +
-	"\acolumns\x18\t \x03(\v2\x18.fairlead.meta.v1.ColumnR\acolumns\"i\n" +
+	"\acolumns\x18\t \x03(\v2\x18.fairlead.meta.v1.ColumnR\acolumns\x12\x1c\n" +
+	"\tencrypted\x18\n" +
+	" \x01(\bR\tencrypted\x12%\n" +
+	"\x0estored_version\x18\v \x01(\tR\rstoredVersion\"i\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1b\n" +
 	"\tjson_path\x18\x03 \x01(\tR\bjsonPath\x12\x1a\n" +
-	"\bpriority\x18\x04 \x01(\x05R\bpriority\"t\n" +
+	"\bpriority\x18\x04 \x01(\x05R\bpriority\"\x88\x01\n" +
 	"\x06Access\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\tR\bresource\x12\x12\n" +
 	"\x04verb\x18\x03 \x01(\tR\x04verb\x12$\n" +
-	"\rauthenticated\x18\x04 \x01(\bR\rauthenticated*G\n" +
+	"\rauthenticated\x18\x04 \x01(\bR\rauthenticated\x12\x12\n" +
+	"\x04open\x18\x05 \x01(\bR\x04open*G\n" +
 	"\x05Scope\x12\x15\n" +
 	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10SCOPE_NAMESPACED\x10\x01\x12\x11\n" +

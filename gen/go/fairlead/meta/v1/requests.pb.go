@@ -690,6 +690,271 @@ func (x *DeleteCollectionResponse) GetDeleted() int32 {
 	return 0
 }
 
+// HistoryRequest names an object whose former states are wanted.
+type HistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespace of the object; empty for cluster-scoped kinds.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the object.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryRequest) Reset() {
+	*x = HistoryRequest{}
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryRequest) ProtoMessage() {}
+
+func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
+func (*HistoryRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_meta_v1_requests_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HistoryRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// RollbackRequest says which former state an object is to have again.
+type RollbackRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespace of the object; empty for cluster-scoped kinds.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the object.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The generation whose spec, labels and annotations come back; 0 means the one before the newest.
+	Generation int64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	// `All`: do everything but store.
+	DryRun        []string `protobuf:"bytes,4,rep,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackRequest) Reset() {
+	*x = RollbackRequest{}
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackRequest) ProtoMessage() {}
+
+func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
+func (*RollbackRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_meta_v1_requests_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RollbackRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RollbackRequest) GetDryRun() []string {
+	if x != nil {
+		return x.DryRun
+	}
+	return nil
+}
+
+// PrepareRequest holds one document of an atomic apply.
+type PrepareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespace of the object; empty for cluster-scoped kinds.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the object.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The document, in JSON.
+	Document []byte `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
+	// Who writes, for managed fields.
+	FieldManager  string `protobuf:"bytes,4,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareRequest) Reset() {
+	*x = PrepareRequest{}
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareRequest) ProtoMessage() {}
+
+func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareRequest.ProtoReflect.Descriptor instead.
+func (*PrepareRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_meta_v1_requests_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PrepareRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PrepareRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PrepareRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *PrepareRequest) GetFieldManager() string {
+	if x != nil {
+		return x.FieldManager
+	}
+	return ""
+}
+
+// PrepareResponse is what a document comes to. Nothing of it is stored yet.
+type PrepareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `created`, `configured` or `unchanged`.
+	Action string `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
+	// The version that the object has; empty where it is to be created.
+	ResourceVersion string `protobuf:"bytes,2,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
+	// What is to be written, in the store's own form; empty where nothing changes.
+	Operations    [][]byte `protobuf:"bytes,3,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareResponse) Reset() {
+	*x = PrepareResponse{}
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareResponse) ProtoMessage() {}
+
+func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_meta_v1_requests_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareResponse.ProtoReflect.Descriptor instead.
+func (*PrepareResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_meta_v1_requests_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PrepareResponse) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *PrepareResponse) GetResourceVersion() string {
+	if x != nil {
+		return x.ResourceVersion
+	}
+	return ""
+}
+
+func (x *PrepareResponse) GetOperations() [][]byte {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
 var File_fairlead_meta_v1_requests_proto protoreflect.FileDescriptor
 
 const file_fairlead_meta_v1_requests_proto_rawDesc = "" +
@@ -748,7 +1013,28 @@ const file_fairlead_meta_v1_requests_proto_rawDesc = "" +
 	"\x12propagation_policy\x18\x04 \x01(\tR\x11propagationPolicy\x12\x17\n" +
 	"\adry_run\x18\x05 \x03(\tR\x06dryRun\"4\n" +
 	"\x18DeleteCollectionResponse\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\x05R\adeletedB\xb4\x01\n" +
+	"\adeleted\x18\x01 \x01(\x05R\adeleted\"J\n" +
+	"\x0eHistoryRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\"\x8d\x01\n" +
+	"\x0fRollbackRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12'\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
+	"generation\x12\x17\n" +
+	"\adry_run\x18\x04 \x03(\tR\x06dryRun\"\x93\x01\n" +
+	"\x0ePrepareRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\"\n" +
+	"\bdocument\x18\x03 \x01(\fB\x06\xbaH\x03\xc8\x01\x01R\bdocument\x12#\n" +
+	"\rfield_manager\x18\x04 \x01(\tR\ffieldManager\"t\n" +
+	"\x0fPrepareResponse\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12)\n" +
+	"\x10resource_version\x18\x02 \x01(\tR\x0fresourceVersion\x12\x1e\n" +
+	"\n" +
+	"operations\x18\x03 \x03(\fR\n" +
+	"operationsB\xb4\x01\n" +
 	"\x14com.fairlead.meta.v1B\rRequestsProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03FMX\xaa\x02\x10Fairlead.Meta.V1\xca\x02\x10Fairlead\\Meta\\V1\xe2\x02\x1cFairlead\\Meta\\V1\\GPBMetadata\xea\x02\x12Fairlead::Meta::V1b\x06proto3"
 
 var (
@@ -763,7 +1049,7 @@ func file_fairlead_meta_v1_requests_proto_rawDescGZIP() []byte {
 	return file_fairlead_meta_v1_requests_proto_rawDescData
 }
 
-var file_fairlead_meta_v1_requests_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_fairlead_meta_v1_requests_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_fairlead_meta_v1_requests_proto_goTypes = []any{
 	(*GetRequest)(nil),               // 0: fairlead.meta.v1.GetRequest
 	(*ListRequest)(nil),              // 1: fairlead.meta.v1.ListRequest
@@ -773,6 +1059,10 @@ var file_fairlead_meta_v1_requests_proto_goTypes = []any{
 	(*Preconditions)(nil),            // 5: fairlead.meta.v1.Preconditions
 	(*DeleteCollectionRequest)(nil),  // 6: fairlead.meta.v1.DeleteCollectionRequest
 	(*DeleteCollectionResponse)(nil), // 7: fairlead.meta.v1.DeleteCollectionResponse
+	(*HistoryRequest)(nil),           // 8: fairlead.meta.v1.HistoryRequest
+	(*RollbackRequest)(nil),          // 9: fairlead.meta.v1.RollbackRequest
+	(*PrepareRequest)(nil),           // 10: fairlead.meta.v1.PrepareRequest
+	(*PrepareResponse)(nil),          // 11: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_meta_v1_requests_proto_depIdxs = []int32{
 	5, // 0: fairlead.meta.v1.DeleteRequest.preconditions:type_name -> fairlead.meta.v1.Preconditions
@@ -797,7 +1087,7 @@ func file_fairlead_meta_v1_requests_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_meta_v1_requests_proto_rawDesc), len(file_fairlead_meta_v1_requests_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

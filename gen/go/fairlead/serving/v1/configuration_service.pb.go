@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *ConfigurationServiceListResponse) GetItems() []*Configuration {
 	return nil
 }
 
+// ConfigurationServiceHistoryResponse holds former states of an object.
+type ConfigurationServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*ConfigurationServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigurationServiceHistoryResponse) Reset() {
+	*x = ConfigurationServiceHistoryResponse{}
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigurationServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigurationServiceHistoryResponse) ProtoMessage() {}
+
+func (x *ConfigurationServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigurationServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*ConfigurationServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_configuration_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ConfigurationServiceHistoryResponse) GetVersions() []*ConfigurationServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// ConfigurationServiceVersion is a state that an object had.
+type ConfigurationServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Configuration `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigurationServiceVersion) Reset() {
+	*x = ConfigurationServiceVersion{}
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigurationServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigurationServiceVersion) ProtoMessage() {}
+
+func (x *ConfigurationServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigurationServiceVersion.ProtoReflect.Descriptor instead.
+func (*ConfigurationServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_configuration_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ConfigurationServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ConfigurationServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *ConfigurationServiceVersion) GetObject() *Configuration {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // ConfigurationServiceWatchResponse is one change of an object.
 type ConfigurationServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type ConfigurationServiceWatchResponse struct {
 
 func (x *ConfigurationServiceWatchResponse) Reset() {
 	*x = ConfigurationServiceWatchResponse{}
-	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *ConfigurationServiceWatchResponse) String() string {
 func (*ConfigurationServiceWatchResponse) ProtoMessage() {}
 
 func (x *ConfigurationServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_configuration_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *ConfigurationServiceWatchResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use ConfigurationServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*ConfigurationServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_serving_v1_configuration_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_serving_v1_configuration_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ConfigurationServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_serving_v1_configuration_service_proto protoreflect.FileDescri
 
 const file_fairlead_serving_v1_configuration_service_proto_rawDesc = "" +
 	"\n" +
-	"/fairlead/serving/v1/configuration_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\"\xee\x01\n" +
+	"/fairlead/serving/v1/configuration_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x01\n" +
 	"!ConfigurationServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12B\n" +
 	"\x06object\x18\x02 \x01(\v2\".fairlead.serving.v1.ConfigurationB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_serving_v1_configuration_service_proto_rawDesc = "" +
 	" ConfigurationServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x128\n" +
 	"\x05items\x18\x02 \x03(\v2\".fairlead.serving.v1.ConfigurationR\x05items\"s\n" +
+	"#ConfigurationServiceHistoryResponse\x12L\n" +
+	"\bversions\x18\x01 \x03(\v20.fairlead.serving.v1.ConfigurationServiceVersionR\bversions\"\xb1\x01\n" +
+	"\x1bConfigurationServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x12:\n" +
+	"\x06object\x18\x03 \x01(\v2\".fairlead.serving.v1.ConfigurationR\x06object\"s\n" +
 	"!ConfigurationServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12:\n" +
-	"\x06object\x18\x02 \x01(\v2\".fairlead.serving.v1.ConfigurationR\x06object2\xb9\x0e\n" +
+	"\x06object\x18\x02 \x01(\v2\".fairlead.serving.v1.ConfigurationR\x06object2\xfc\x11\n" +
 	"\x14ConfigurationService\x12\xb8\x01\n" +
 	"\x06Create\x126.fairlead.serving.v1.ConfigurationServiceCreateRequest\x1a\".fairlead.serving.v1.Configuration\"R\x82\xd3\xe4\x93\x02L:\x06object\"B/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations\x12\x9a\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\".fairlead.serving.v1.Configuration\"Q\x82\xd3\xe4\x93\x02K\x12I/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}\x12\xd7\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_serving_v1_configuration_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x12<.fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest\x1a\".fairlead.serving.v1.Configuration\"`\x82\xd3\xe4\x93\x02Z:\x06object\x1aP/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}/status\x12\x90\x02\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\".fairlead.serving.v1.Configuration\"\xc2\x01\x82\xd3\xe4\x93\x02\xbb\x01:\x05patchZg:\x05patch2^/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}/{subresource=status}2I/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}\x12\xa0\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\".fairlead.serving.v1.Configuration\"Q\x82\xd3\xe4\x93\x02K*I/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}\x12\xb5\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"J\x82\xd3\xe4\x93\x02D*B/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations\x12\xe9\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"J\x82\xd3\xe4\x93\x02D*B/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations\x12\xc0\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a8.fairlead.serving.v1.ConfigurationServiceHistoryResponse\"Y\x82\xd3\xe4\x93\x02S\x12Q/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}/history\x12\xad\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\".fairlead.serving.v1.Configuration\"Z\x82\xd3\xe4\x93\x02T\"R/apis/serving.knative.dev/v1/namespaces/{namespace}/configurations/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xe9\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a6.fairlead.serving.v1.ConfigurationServiceWatchResponse\"\x85\x01\x82\xd3\xe4\x93\x02\x7fZ3\x121/apis/serving.knative.dev/v1/watch/configurations\x12H/apis/serving.knative.dev/v1/watch/namespaces/{namespace}/configurations0\x01B\xd5\x01\n" +
 	"\x17com.fairlead.serving.v1B\x19ConfigurationServiceProtoP\x01Z1fairlead.dev/gen/go/fairlead/serving/v1;servingv1\xa2\x02\x03FSX\xaa\x02\x13Fairlead.Serving.V1\xca\x02\x13Fairlead\\Serving\\V1\xe2\x02\x1fFairlead\\Serving\\V1\\GPBMetadata\xea\x02\x15Fairlead::Serving::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_serving_v1_configuration_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_serving_v1_configuration_service_proto_rawDescData
 }
 
-var file_fairlead_serving_v1_configuration_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_serving_v1_configuration_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_serving_v1_configuration_service_proto_goTypes = []any{
 	(*ConfigurationServiceCreateRequest)(nil),       // 0: fairlead.serving.v1.ConfigurationServiceCreateRequest
 	(*ConfigurationServiceUpdateRequest)(nil),       // 1: fairlead.serving.v1.ConfigurationServiceUpdateRequest
 	(*ConfigurationServiceUpdateStatusRequest)(nil), // 2: fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest
 	(*ConfigurationServiceListResponse)(nil),        // 3: fairlead.serving.v1.ConfigurationServiceListResponse
-	(*ConfigurationServiceWatchResponse)(nil),       // 4: fairlead.serving.v1.ConfigurationServiceWatchResponse
-	(*Configuration)(nil),                           // 5: fairlead.serving.v1.Configuration
-	(*v1.ListMeta)(nil),                             // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                           // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                          // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                         // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                        // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),              // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                         // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),             // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*ConfigurationServiceHistoryResponse)(nil),     // 4: fairlead.serving.v1.ConfigurationServiceHistoryResponse
+	(*ConfigurationServiceVersion)(nil),             // 5: fairlead.serving.v1.ConfigurationServiceVersion
+	(*ConfigurationServiceWatchResponse)(nil),       // 6: fairlead.serving.v1.ConfigurationServiceWatchResponse
+	(*Configuration)(nil),                           // 7: fairlead.serving.v1.Configuration
+	(*v1.ListMeta)(nil),                             // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),                   // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                           // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                          // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                         // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                        // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),              // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                       // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                      // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                       // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                         // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),             // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                      // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_serving_v1_configuration_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.serving.v1.ConfigurationServiceCreateRequest.object:type_name -> fairlead.serving.v1.Configuration
-	5,  // 1: fairlead.serving.v1.ConfigurationServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Configuration
-	5,  // 2: fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Configuration
-	6,  // 3: fairlead.serving.v1.ConfigurationServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.serving.v1.ConfigurationServiceListResponse.items:type_name -> fairlead.serving.v1.Configuration
-	5,  // 5: fairlead.serving.v1.ConfigurationServiceWatchResponse.object:type_name -> fairlead.serving.v1.Configuration
-	0,  // 6: fairlead.serving.v1.ConfigurationService.Create:input_type -> fairlead.serving.v1.ConfigurationServiceCreateRequest
-	7,  // 7: fairlead.serving.v1.ConfigurationService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.serving.v1.ConfigurationService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.serving.v1.ConfigurationService.Update:input_type -> fairlead.serving.v1.ConfigurationServiceUpdateRequest
-	2,  // 10: fairlead.serving.v1.ConfigurationService.UpdateStatus:input_type -> fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest
-	9,  // 11: fairlead.serving.v1.ConfigurationService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.serving.v1.ConfigurationService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.serving.v1.ConfigurationService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.serving.v1.ConfigurationService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.serving.v1.ConfigurationService.Create:output_type -> fairlead.serving.v1.Configuration
-	5,  // 16: fairlead.serving.v1.ConfigurationService.Get:output_type -> fairlead.serving.v1.Configuration
-	3,  // 17: fairlead.serving.v1.ConfigurationService.List:output_type -> fairlead.serving.v1.ConfigurationServiceListResponse
-	5,  // 18: fairlead.serving.v1.ConfigurationService.Update:output_type -> fairlead.serving.v1.Configuration
-	5,  // 19: fairlead.serving.v1.ConfigurationService.UpdateStatus:output_type -> fairlead.serving.v1.Configuration
-	5,  // 20: fairlead.serving.v1.ConfigurationService.Patch:output_type -> fairlead.serving.v1.Configuration
-	5,  // 21: fairlead.serving.v1.ConfigurationService.Delete:output_type -> fairlead.serving.v1.Configuration
-	13, // 22: fairlead.serving.v1.ConfigurationService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.serving.v1.ConfigurationService.Watch:output_type -> fairlead.serving.v1.ConfigurationServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.serving.v1.ConfigurationServiceCreateRequest.object:type_name -> fairlead.serving.v1.Configuration
+	7,  // 1: fairlead.serving.v1.ConfigurationServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Configuration
+	7,  // 2: fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Configuration
+	8,  // 3: fairlead.serving.v1.ConfigurationServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.serving.v1.ConfigurationServiceListResponse.items:type_name -> fairlead.serving.v1.Configuration
+	5,  // 5: fairlead.serving.v1.ConfigurationServiceHistoryResponse.versions:type_name -> fairlead.serving.v1.ConfigurationServiceVersion
+	9,  // 6: fairlead.serving.v1.ConfigurationServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.serving.v1.ConfigurationServiceVersion.object:type_name -> fairlead.serving.v1.Configuration
+	7,  // 8: fairlead.serving.v1.ConfigurationServiceWatchResponse.object:type_name -> fairlead.serving.v1.Configuration
+	0,  // 9: fairlead.serving.v1.ConfigurationService.Create:input_type -> fairlead.serving.v1.ConfigurationServiceCreateRequest
+	10, // 10: fairlead.serving.v1.ConfigurationService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.serving.v1.ConfigurationService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.serving.v1.ConfigurationService.Update:input_type -> fairlead.serving.v1.ConfigurationServiceUpdateRequest
+	2,  // 13: fairlead.serving.v1.ConfigurationService.UpdateStatus:input_type -> fairlead.serving.v1.ConfigurationServiceUpdateStatusRequest
+	12, // 14: fairlead.serving.v1.ConfigurationService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.serving.v1.ConfigurationService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.serving.v1.ConfigurationService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.serving.v1.ConfigurationService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.serving.v1.ConfigurationService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.serving.v1.ConfigurationService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.serving.v1.ConfigurationService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.serving.v1.ConfigurationService.Create:output_type -> fairlead.serving.v1.Configuration
+	7,  // 22: fairlead.serving.v1.ConfigurationService.Get:output_type -> fairlead.serving.v1.Configuration
+	3,  // 23: fairlead.serving.v1.ConfigurationService.List:output_type -> fairlead.serving.v1.ConfigurationServiceListResponse
+	7,  // 24: fairlead.serving.v1.ConfigurationService.Update:output_type -> fairlead.serving.v1.Configuration
+	7,  // 25: fairlead.serving.v1.ConfigurationService.UpdateStatus:output_type -> fairlead.serving.v1.Configuration
+	7,  // 26: fairlead.serving.v1.ConfigurationService.Patch:output_type -> fairlead.serving.v1.Configuration
+	7,  // 27: fairlead.serving.v1.ConfigurationService.Delete:output_type -> fairlead.serving.v1.Configuration
+	19, // 28: fairlead.serving.v1.ConfigurationService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.serving.v1.ConfigurationService.History:output_type -> fairlead.serving.v1.ConfigurationServiceHistoryResponse
+	7,  // 30: fairlead.serving.v1.ConfigurationService.Rollback:output_type -> fairlead.serving.v1.Configuration
+	20, // 31: fairlead.serving.v1.ConfigurationService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.serving.v1.ConfigurationService.Watch:output_type -> fairlead.serving.v1.ConfigurationServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_serving_v1_configuration_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_serving_v1_configuration_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_serving_v1_configuration_service_proto_rawDesc), len(file_fairlead_serving_v1_configuration_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,9 @@ const (
 	ConfigurationService_Patch_FullMethodName            = "/fairlead.serving.v1.ConfigurationService/Patch"
 	ConfigurationService_Delete_FullMethodName           = "/fairlead.serving.v1.ConfigurationService/Delete"
 	ConfigurationService_DeleteCollection_FullMethodName = "/fairlead.serving.v1.ConfigurationService/DeleteCollection"
+	ConfigurationService_History_FullMethodName          = "/fairlead.serving.v1.ConfigurationService/History"
+	ConfigurationService_Rollback_FullMethodName         = "/fairlead.serving.v1.ConfigurationService/Rollback"
+	ConfigurationService_Prepare_FullMethodName          = "/fairlead.serving.v1.ConfigurationService/Prepare"
 	ConfigurationService_Watch_FullMethodName            = "/fairlead.serving.v1.ConfigurationService/Watch"
 )
 
@@ -60,6 +63,14 @@ type ConfigurationServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*Configuration, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ConfigurationServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Configuration, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ConfigurationServiceWatchResponse], error)
 }
@@ -152,6 +163,36 @@ func (c *configurationServiceClient) DeleteCollection(ctx context.Context, in *v
 	return out, nil
 }
 
+func (c *configurationServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ConfigurationServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigurationServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, ConfigurationService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *configurationServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Configuration, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Configuration)
+	err := c.cc.Invoke(ctx, ConfigurationService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *configurationServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, ConfigurationService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *configurationServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ConfigurationServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ConfigurationService_ServiceDesc.Streams[0], ConfigurationService_Watch_FullMethodName, cOpts...)
@@ -193,6 +234,14 @@ type ConfigurationServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*Configuration, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*ConfigurationServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*Configuration, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ConfigurationServiceWatchResponse]) error
 	mustEmbedUnimplementedConfigurationServiceServer()
@@ -228,6 +277,15 @@ func (UnimplementedConfigurationServiceServer) Delete(context.Context, *v1.Delet
 }
 func (UnimplementedConfigurationServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedConfigurationServiceServer) History(context.Context, *v1.HistoryRequest) (*ConfigurationServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedConfigurationServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*Configuration, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedConfigurationServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedConfigurationServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ConfigurationServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -397,6 +455,60 @@ func _ConfigurationService_DeleteCollection_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConfigurationService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConfigurationServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConfigurationService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConfigurationServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConfigurationService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConfigurationServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConfigurationService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConfigurationServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConfigurationService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConfigurationServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConfigurationService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConfigurationServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ConfigurationService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -446,6 +558,18 @@ var ConfigurationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _ConfigurationService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _ConfigurationService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _ConfigurationService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _ConfigurationService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

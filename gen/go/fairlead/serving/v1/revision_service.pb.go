@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *RevisionServiceListResponse) GetItems() []*Revision {
 	return nil
 }
 
+// RevisionServiceHistoryResponse holds former states of an object.
+type RevisionServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*RevisionServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevisionServiceHistoryResponse) Reset() {
+	*x = RevisionServiceHistoryResponse{}
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevisionServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevisionServiceHistoryResponse) ProtoMessage() {}
+
+func (x *RevisionServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevisionServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*RevisionServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_revision_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RevisionServiceHistoryResponse) GetVersions() []*RevisionServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// RevisionServiceVersion is a state that an object had.
+type RevisionServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Revision `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevisionServiceVersion) Reset() {
+	*x = RevisionServiceVersion{}
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevisionServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevisionServiceVersion) ProtoMessage() {}
+
+func (x *RevisionServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevisionServiceVersion.ProtoReflect.Descriptor instead.
+func (*RevisionServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_revision_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RevisionServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RevisionServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *RevisionServiceVersion) GetObject() *Revision {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // RevisionServiceWatchResponse is one change of an object.
 type RevisionServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type RevisionServiceWatchResponse struct {
 
 func (x *RevisionServiceWatchResponse) Reset() {
 	*x = RevisionServiceWatchResponse{}
-	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *RevisionServiceWatchResponse) String() string {
 func (*RevisionServiceWatchResponse) ProtoMessage() {}
 
 func (x *RevisionServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_revision_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *RevisionServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevisionServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*RevisionServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_serving_v1_revision_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_serving_v1_revision_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RevisionServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_serving_v1_revision_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_serving_v1_revision_service_proto_rawDesc = "" +
 	"\n" +
-	"*fairlead/serving/v1/revision_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\"\xe4\x01\n" +
+	"*fairlead/serving/v1/revision_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x01\n" +
 	"\x1cRevisionServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12=\n" +
 	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.serving.v1.RevisionB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_serving_v1_revision_service_proto_rawDesc = "" +
 	"\x1bRevisionServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x123\n" +
 	"\x05items\x18\x02 \x03(\v2\x1d.fairlead.serving.v1.RevisionR\x05items\"i\n" +
+	"\x1eRevisionServiceHistoryResponse\x12G\n" +
+	"\bversions\x18\x01 \x03(\v2+.fairlead.serving.v1.RevisionServiceVersionR\bversions\"\xa7\x01\n" +
+	"\x16RevisionServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x125\n" +
+	"\x06object\x18\x03 \x01(\v2\x1d.fairlead.serving.v1.RevisionR\x06object\"i\n" +
 	"\x1cRevisionServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x125\n" +
-	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.serving.v1.RevisionR\x06object2\xc0\r\n" +
+	"\x06object\x18\x02 \x01(\v2\x1d.fairlead.serving.v1.RevisionR\x06object2\xef\x10\n" +
 	"\x0fRevisionService\x12\xa9\x01\n" +
 	"\x06Create\x121.fairlead.serving.v1.RevisionServiceCreateRequest\x1a\x1d.fairlead.serving.v1.Revision\"M\x82\xd3\xe4\x93\x02G:\x06object\"=/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions\x12\x90\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1d.fairlead.serving.v1.Revision\"L\x82\xd3\xe4\x93\x02F\x12D/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}\x12\xc8\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_serving_v1_revision_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x127.fairlead.serving.v1.RevisionServiceUpdateStatusRequest\x1a\x1d.fairlead.serving.v1.Revision\"[\x82\xd3\xe4\x93\x02U:\x06object\x1aK/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}/status\x12\x81\x02\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1d.fairlead.serving.v1.Revision\"\xb8\x01\x82\xd3\xe4\x93\x02\xb1\x01:\x05patchZb:\x05patch2Y/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}/{subresource=status}2D/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}\x12\x96\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1d.fairlead.serving.v1.Revision\"L\x82\xd3\xe4\x93\x02F*D/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}\x12\xb0\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"E\x82\xd3\xe4\x93\x02?*=/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions\x12\xd9\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"E\x82\xd3\xe4\x93\x02?*=/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions\x12\xb6\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a3.fairlead.serving.v1.RevisionServiceHistoryResponse\"T\x82\xd3\xe4\x93\x02N\x12L/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}/history\x12\xa3\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1d.fairlead.serving.v1.Revision\"U\x82\xd3\xe4\x93\x02O\"M/apis/serving.knative.dev/v1/namespaces/{namespace}/revisions/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd9\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a1.fairlead.serving.v1.RevisionServiceWatchResponse\"{\x82\xd3\xe4\x93\x02uZ.\x12,/apis/serving.knative.dev/v1/watch/revisions\x12C/apis/serving.knative.dev/v1/watch/namespaces/{namespace}/revisions0\x01B\xd0\x01\n" +
 	"\x17com.fairlead.serving.v1B\x14RevisionServiceProtoP\x01Z1fairlead.dev/gen/go/fairlead/serving/v1;servingv1\xa2\x02\x03FSX\xaa\x02\x13Fairlead.Serving.V1\xca\x02\x13Fairlead\\Serving\\V1\xe2\x02\x1fFairlead\\Serving\\V1\\GPBMetadata\xea\x02\x15Fairlead::Serving::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_serving_v1_revision_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_serving_v1_revision_service_proto_rawDescData
 }
 
-var file_fairlead_serving_v1_revision_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_serving_v1_revision_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_serving_v1_revision_service_proto_goTypes = []any{
 	(*RevisionServiceCreateRequest)(nil),       // 0: fairlead.serving.v1.RevisionServiceCreateRequest
 	(*RevisionServiceUpdateRequest)(nil),       // 1: fairlead.serving.v1.RevisionServiceUpdateRequest
 	(*RevisionServiceUpdateStatusRequest)(nil), // 2: fairlead.serving.v1.RevisionServiceUpdateStatusRequest
 	(*RevisionServiceListResponse)(nil),        // 3: fairlead.serving.v1.RevisionServiceListResponse
-	(*RevisionServiceWatchResponse)(nil),       // 4: fairlead.serving.v1.RevisionServiceWatchResponse
-	(*Revision)(nil),                           // 5: fairlead.serving.v1.Revision
-	(*v1.ListMeta)(nil),                        // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                      // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                     // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                    // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                   // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),         // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                    // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),        // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*RevisionServiceHistoryResponse)(nil),     // 4: fairlead.serving.v1.RevisionServiceHistoryResponse
+	(*RevisionServiceVersion)(nil),             // 5: fairlead.serving.v1.RevisionServiceVersion
+	(*RevisionServiceWatchResponse)(nil),       // 6: fairlead.serving.v1.RevisionServiceWatchResponse
+	(*Revision)(nil),                           // 7: fairlead.serving.v1.Revision
+	(*v1.ListMeta)(nil),                        // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),              // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                      // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                     // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                    // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                   // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),         // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                  // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                 // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                  // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                    // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),        // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                 // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_serving_v1_revision_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.serving.v1.RevisionServiceCreateRequest.object:type_name -> fairlead.serving.v1.Revision
-	5,  // 1: fairlead.serving.v1.RevisionServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Revision
-	5,  // 2: fairlead.serving.v1.RevisionServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Revision
-	6,  // 3: fairlead.serving.v1.RevisionServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.serving.v1.RevisionServiceListResponse.items:type_name -> fairlead.serving.v1.Revision
-	5,  // 5: fairlead.serving.v1.RevisionServiceWatchResponse.object:type_name -> fairlead.serving.v1.Revision
-	0,  // 6: fairlead.serving.v1.RevisionService.Create:input_type -> fairlead.serving.v1.RevisionServiceCreateRequest
-	7,  // 7: fairlead.serving.v1.RevisionService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.serving.v1.RevisionService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.serving.v1.RevisionService.Update:input_type -> fairlead.serving.v1.RevisionServiceUpdateRequest
-	2,  // 10: fairlead.serving.v1.RevisionService.UpdateStatus:input_type -> fairlead.serving.v1.RevisionServiceUpdateStatusRequest
-	9,  // 11: fairlead.serving.v1.RevisionService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.serving.v1.RevisionService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.serving.v1.RevisionService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.serving.v1.RevisionService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.serving.v1.RevisionService.Create:output_type -> fairlead.serving.v1.Revision
-	5,  // 16: fairlead.serving.v1.RevisionService.Get:output_type -> fairlead.serving.v1.Revision
-	3,  // 17: fairlead.serving.v1.RevisionService.List:output_type -> fairlead.serving.v1.RevisionServiceListResponse
-	5,  // 18: fairlead.serving.v1.RevisionService.Update:output_type -> fairlead.serving.v1.Revision
-	5,  // 19: fairlead.serving.v1.RevisionService.UpdateStatus:output_type -> fairlead.serving.v1.Revision
-	5,  // 20: fairlead.serving.v1.RevisionService.Patch:output_type -> fairlead.serving.v1.Revision
-	5,  // 21: fairlead.serving.v1.RevisionService.Delete:output_type -> fairlead.serving.v1.Revision
-	13, // 22: fairlead.serving.v1.RevisionService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.serving.v1.RevisionService.Watch:output_type -> fairlead.serving.v1.RevisionServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.serving.v1.RevisionServiceCreateRequest.object:type_name -> fairlead.serving.v1.Revision
+	7,  // 1: fairlead.serving.v1.RevisionServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Revision
+	7,  // 2: fairlead.serving.v1.RevisionServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Revision
+	8,  // 3: fairlead.serving.v1.RevisionServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.serving.v1.RevisionServiceListResponse.items:type_name -> fairlead.serving.v1.Revision
+	5,  // 5: fairlead.serving.v1.RevisionServiceHistoryResponse.versions:type_name -> fairlead.serving.v1.RevisionServiceVersion
+	9,  // 6: fairlead.serving.v1.RevisionServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.serving.v1.RevisionServiceVersion.object:type_name -> fairlead.serving.v1.Revision
+	7,  // 8: fairlead.serving.v1.RevisionServiceWatchResponse.object:type_name -> fairlead.serving.v1.Revision
+	0,  // 9: fairlead.serving.v1.RevisionService.Create:input_type -> fairlead.serving.v1.RevisionServiceCreateRequest
+	10, // 10: fairlead.serving.v1.RevisionService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.serving.v1.RevisionService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.serving.v1.RevisionService.Update:input_type -> fairlead.serving.v1.RevisionServiceUpdateRequest
+	2,  // 13: fairlead.serving.v1.RevisionService.UpdateStatus:input_type -> fairlead.serving.v1.RevisionServiceUpdateStatusRequest
+	12, // 14: fairlead.serving.v1.RevisionService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.serving.v1.RevisionService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.serving.v1.RevisionService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.serving.v1.RevisionService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.serving.v1.RevisionService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.serving.v1.RevisionService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.serving.v1.RevisionService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.serving.v1.RevisionService.Create:output_type -> fairlead.serving.v1.Revision
+	7,  // 22: fairlead.serving.v1.RevisionService.Get:output_type -> fairlead.serving.v1.Revision
+	3,  // 23: fairlead.serving.v1.RevisionService.List:output_type -> fairlead.serving.v1.RevisionServiceListResponse
+	7,  // 24: fairlead.serving.v1.RevisionService.Update:output_type -> fairlead.serving.v1.Revision
+	7,  // 25: fairlead.serving.v1.RevisionService.UpdateStatus:output_type -> fairlead.serving.v1.Revision
+	7,  // 26: fairlead.serving.v1.RevisionService.Patch:output_type -> fairlead.serving.v1.Revision
+	7,  // 27: fairlead.serving.v1.RevisionService.Delete:output_type -> fairlead.serving.v1.Revision
+	19, // 28: fairlead.serving.v1.RevisionService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.serving.v1.RevisionService.History:output_type -> fairlead.serving.v1.RevisionServiceHistoryResponse
+	7,  // 30: fairlead.serving.v1.RevisionService.Rollback:output_type -> fairlead.serving.v1.Revision
+	20, // 31: fairlead.serving.v1.RevisionService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.serving.v1.RevisionService.Watch:output_type -> fairlead.serving.v1.RevisionServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_serving_v1_revision_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_serving_v1_revision_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_serving_v1_revision_service_proto_rawDesc), len(file_fairlead_serving_v1_revision_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,9 @@ const (
 	RevisionService_Patch_FullMethodName            = "/fairlead.serving.v1.RevisionService/Patch"
 	RevisionService_Delete_FullMethodName           = "/fairlead.serving.v1.RevisionService/Delete"
 	RevisionService_DeleteCollection_FullMethodName = "/fairlead.serving.v1.RevisionService/DeleteCollection"
+	RevisionService_History_FullMethodName          = "/fairlead.serving.v1.RevisionService/History"
+	RevisionService_Rollback_FullMethodName         = "/fairlead.serving.v1.RevisionService/Rollback"
+	RevisionService_Prepare_FullMethodName          = "/fairlead.serving.v1.RevisionService/Prepare"
 	RevisionService_Watch_FullMethodName            = "/fairlead.serving.v1.RevisionService/Watch"
 )
 
@@ -60,6 +63,14 @@ type RevisionServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*Revision, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RevisionServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Revision, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RevisionServiceWatchResponse], error)
 }
@@ -152,6 +163,36 @@ func (c *revisionServiceClient) DeleteCollection(ctx context.Context, in *v1.Del
 	return out, nil
 }
 
+func (c *revisionServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RevisionServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevisionServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, RevisionService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *revisionServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Revision, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Revision)
+	err := c.cc.Invoke(ctx, RevisionService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *revisionServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, RevisionService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *revisionServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RevisionServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RevisionService_ServiceDesc.Streams[0], RevisionService_Watch_FullMethodName, cOpts...)
@@ -193,6 +234,14 @@ type RevisionServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*Revision, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*RevisionServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*Revision, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RevisionServiceWatchResponse]) error
 	mustEmbedUnimplementedRevisionServiceServer()
@@ -228,6 +277,15 @@ func (UnimplementedRevisionServiceServer) Delete(context.Context, *v1.DeleteRequ
 }
 func (UnimplementedRevisionServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedRevisionServiceServer) History(context.Context, *v1.HistoryRequest) (*RevisionServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedRevisionServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*Revision, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedRevisionServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedRevisionServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RevisionServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -397,6 +455,60 @@ func _RevisionService_DeleteCollection_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RevisionService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RevisionServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RevisionService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RevisionServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RevisionService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RevisionServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RevisionService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RevisionServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RevisionService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RevisionServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RevisionService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RevisionServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RevisionService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -446,6 +558,18 @@ var RevisionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _RevisionService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _RevisionService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _RevisionService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _RevisionService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

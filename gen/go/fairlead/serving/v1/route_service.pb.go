@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *RouteServiceListResponse) GetItems() []*Route {
 	return nil
 }
 
+// RouteServiceHistoryResponse holds former states of an object.
+type RouteServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*RouteServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteServiceHistoryResponse) Reset() {
+	*x = RouteServiceHistoryResponse{}
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteServiceHistoryResponse) ProtoMessage() {}
+
+func (x *RouteServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*RouteServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_route_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RouteServiceHistoryResponse) GetVersions() []*RouteServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// RouteServiceVersion is a state that an object had.
+type RouteServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Route `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteServiceVersion) Reset() {
+	*x = RouteServiceVersion{}
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteServiceVersion) ProtoMessage() {}
+
+func (x *RouteServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteServiceVersion.ProtoReflect.Descriptor instead.
+func (*RouteServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_route_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RouteServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RouteServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *RouteServiceVersion) GetObject() *Route {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // RouteServiceWatchResponse is one change of an object.
 type RouteServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type RouteServiceWatchResponse struct {
 
 func (x *RouteServiceWatchResponse) Reset() {
 	*x = RouteServiceWatchResponse{}
-	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *RouteServiceWatchResponse) String() string {
 func (*RouteServiceWatchResponse) ProtoMessage() {}
 
 func (x *RouteServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_route_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *RouteServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*RouteServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_serving_v1_route_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_serving_v1_route_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RouteServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_serving_v1_route_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_serving_v1_route_service_proto_rawDesc = "" +
 	"\n" +
-	"'fairlead/serving/v1/route_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\"\xde\x01\n" +
+	"'fairlead/serving/v1/route_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x01\n" +
 	"\x19RouteServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12:\n" +
 	"\x06object\x18\x02 \x01(\v2\x1a.fairlead.serving.v1.RouteB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_serving_v1_route_service_proto_rawDesc = "" +
 	"\x18RouteServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x120\n" +
 	"\x05items\x18\x02 \x03(\v2\x1a.fairlead.serving.v1.RouteR\x05items\"c\n" +
+	"\x1bRouteServiceHistoryResponse\x12D\n" +
+	"\bversions\x18\x01 \x03(\v2(.fairlead.serving.v1.RouteServiceVersionR\bversions\"\xa1\x01\n" +
+	"\x13RouteServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x122\n" +
+	"\x06object\x18\x03 \x01(\v2\x1a.fairlead.serving.v1.RouteR\x06object\"c\n" +
 	"\x19RouteServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x122\n" +
-	"\x06object\x18\x02 \x01(\v2\x1a.fairlead.serving.v1.RouteR\x06object2\xf8\f\n" +
+	"\x06object\x18\x02 \x01(\v2\x1a.fairlead.serving.v1.RouteR\x06object2\x9b\x10\n" +
 	"\fRouteService\x12\xa0\x01\n" +
 	"\x06Create\x12..fairlead.serving.v1.RouteServiceCreateRequest\x1a\x1a.fairlead.serving.v1.Route\"J\x82\xd3\xe4\x93\x02D:\x06object\":/apis/serving.knative.dev/v1/namespaces/{namespace}/routes\x12\x8a\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1a.fairlead.serving.v1.Route\"I\x82\xd3\xe4\x93\x02C\x12A/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}\x12\xbf\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_serving_v1_route_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x124.fairlead.serving.v1.RouteServiceUpdateStatusRequest\x1a\x1a.fairlead.serving.v1.Route\"X\x82\xd3\xe4\x93\x02R:\x06object\x1aH/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}/status\x12\xf8\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1a.fairlead.serving.v1.Route\"\xb2\x01\x82\xd3\xe4\x93\x02\xab\x01:\x05patchZ_:\x05patch2V/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}/{subresource=status}2A/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}\x12\x90\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1a.fairlead.serving.v1.Route\"I\x82\xd3\xe4\x93\x02C*A/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}\x12\xad\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"B\x82\xd3\xe4\x93\x02<*:/apis/serving.knative.dev/v1/namespaces/{namespace}/routes\x12\xd0\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"B\x82\xd3\xe4\x93\x02<*:/apis/serving.knative.dev/v1/namespaces/{namespace}/routes\x12\xb0\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a0.fairlead.serving.v1.RouteServiceHistoryResponse\"Q\x82\xd3\xe4\x93\x02K\x12I/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}/history\x12\x9d\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1a.fairlead.serving.v1.Route\"R\x82\xd3\xe4\x93\x02L\"J/apis/serving.knative.dev/v1/namespaces/{namespace}/routes/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd0\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a..fairlead.serving.v1.RouteServiceWatchResponse\"u\x82\xd3\xe4\x93\x02oZ+\x12)/apis/serving.knative.dev/v1/watch/routes\x12@/apis/serving.knative.dev/v1/watch/namespaces/{namespace}/routes0\x01B\xcd\x01\n" +
 	"\x17com.fairlead.serving.v1B\x11RouteServiceProtoP\x01Z1fairlead.dev/gen/go/fairlead/serving/v1;servingv1\xa2\x02\x03FSX\xaa\x02\x13Fairlead.Serving.V1\xca\x02\x13Fairlead\\Serving\\V1\xe2\x02\x1fFairlead\\Serving\\V1\\GPBMetadata\xea\x02\x15Fairlead::Serving::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_serving_v1_route_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_serving_v1_route_service_proto_rawDescData
 }
 
-var file_fairlead_serving_v1_route_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_serving_v1_route_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_serving_v1_route_service_proto_goTypes = []any{
 	(*RouteServiceCreateRequest)(nil),       // 0: fairlead.serving.v1.RouteServiceCreateRequest
 	(*RouteServiceUpdateRequest)(nil),       // 1: fairlead.serving.v1.RouteServiceUpdateRequest
 	(*RouteServiceUpdateStatusRequest)(nil), // 2: fairlead.serving.v1.RouteServiceUpdateStatusRequest
 	(*RouteServiceListResponse)(nil),        // 3: fairlead.serving.v1.RouteServiceListResponse
-	(*RouteServiceWatchResponse)(nil),       // 4: fairlead.serving.v1.RouteServiceWatchResponse
-	(*Route)(nil),                           // 5: fairlead.serving.v1.Route
-	(*v1.ListMeta)(nil),                     // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                   // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                  // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                 // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),      // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                 // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),     // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*RouteServiceHistoryResponse)(nil),     // 4: fairlead.serving.v1.RouteServiceHistoryResponse
+	(*RouteServiceVersion)(nil),             // 5: fairlead.serving.v1.RouteServiceVersion
+	(*RouteServiceWatchResponse)(nil),       // 6: fairlead.serving.v1.RouteServiceWatchResponse
+	(*Route)(nil),                           // 7: fairlead.serving.v1.Route
+	(*v1.ListMeta)(nil),                     // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),           // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                   // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                  // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                 // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),      // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),               // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),              // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),               // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                 // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),     // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),              // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_serving_v1_route_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.serving.v1.RouteServiceCreateRequest.object:type_name -> fairlead.serving.v1.Route
-	5,  // 1: fairlead.serving.v1.RouteServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Route
-	5,  // 2: fairlead.serving.v1.RouteServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Route
-	6,  // 3: fairlead.serving.v1.RouteServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.serving.v1.RouteServiceListResponse.items:type_name -> fairlead.serving.v1.Route
-	5,  // 5: fairlead.serving.v1.RouteServiceWatchResponse.object:type_name -> fairlead.serving.v1.Route
-	0,  // 6: fairlead.serving.v1.RouteService.Create:input_type -> fairlead.serving.v1.RouteServiceCreateRequest
-	7,  // 7: fairlead.serving.v1.RouteService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.serving.v1.RouteService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.serving.v1.RouteService.Update:input_type -> fairlead.serving.v1.RouteServiceUpdateRequest
-	2,  // 10: fairlead.serving.v1.RouteService.UpdateStatus:input_type -> fairlead.serving.v1.RouteServiceUpdateStatusRequest
-	9,  // 11: fairlead.serving.v1.RouteService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.serving.v1.RouteService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.serving.v1.RouteService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.serving.v1.RouteService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.serving.v1.RouteService.Create:output_type -> fairlead.serving.v1.Route
-	5,  // 16: fairlead.serving.v1.RouteService.Get:output_type -> fairlead.serving.v1.Route
-	3,  // 17: fairlead.serving.v1.RouteService.List:output_type -> fairlead.serving.v1.RouteServiceListResponse
-	5,  // 18: fairlead.serving.v1.RouteService.Update:output_type -> fairlead.serving.v1.Route
-	5,  // 19: fairlead.serving.v1.RouteService.UpdateStatus:output_type -> fairlead.serving.v1.Route
-	5,  // 20: fairlead.serving.v1.RouteService.Patch:output_type -> fairlead.serving.v1.Route
-	5,  // 21: fairlead.serving.v1.RouteService.Delete:output_type -> fairlead.serving.v1.Route
-	13, // 22: fairlead.serving.v1.RouteService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.serving.v1.RouteService.Watch:output_type -> fairlead.serving.v1.RouteServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.serving.v1.RouteServiceCreateRequest.object:type_name -> fairlead.serving.v1.Route
+	7,  // 1: fairlead.serving.v1.RouteServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Route
+	7,  // 2: fairlead.serving.v1.RouteServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Route
+	8,  // 3: fairlead.serving.v1.RouteServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.serving.v1.RouteServiceListResponse.items:type_name -> fairlead.serving.v1.Route
+	5,  // 5: fairlead.serving.v1.RouteServiceHistoryResponse.versions:type_name -> fairlead.serving.v1.RouteServiceVersion
+	9,  // 6: fairlead.serving.v1.RouteServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.serving.v1.RouteServiceVersion.object:type_name -> fairlead.serving.v1.Route
+	7,  // 8: fairlead.serving.v1.RouteServiceWatchResponse.object:type_name -> fairlead.serving.v1.Route
+	0,  // 9: fairlead.serving.v1.RouteService.Create:input_type -> fairlead.serving.v1.RouteServiceCreateRequest
+	10, // 10: fairlead.serving.v1.RouteService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.serving.v1.RouteService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.serving.v1.RouteService.Update:input_type -> fairlead.serving.v1.RouteServiceUpdateRequest
+	2,  // 13: fairlead.serving.v1.RouteService.UpdateStatus:input_type -> fairlead.serving.v1.RouteServiceUpdateStatusRequest
+	12, // 14: fairlead.serving.v1.RouteService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.serving.v1.RouteService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.serving.v1.RouteService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.serving.v1.RouteService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.serving.v1.RouteService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.serving.v1.RouteService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.serving.v1.RouteService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.serving.v1.RouteService.Create:output_type -> fairlead.serving.v1.Route
+	7,  // 22: fairlead.serving.v1.RouteService.Get:output_type -> fairlead.serving.v1.Route
+	3,  // 23: fairlead.serving.v1.RouteService.List:output_type -> fairlead.serving.v1.RouteServiceListResponse
+	7,  // 24: fairlead.serving.v1.RouteService.Update:output_type -> fairlead.serving.v1.Route
+	7,  // 25: fairlead.serving.v1.RouteService.UpdateStatus:output_type -> fairlead.serving.v1.Route
+	7,  // 26: fairlead.serving.v1.RouteService.Patch:output_type -> fairlead.serving.v1.Route
+	7,  // 27: fairlead.serving.v1.RouteService.Delete:output_type -> fairlead.serving.v1.Route
+	19, // 28: fairlead.serving.v1.RouteService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.serving.v1.RouteService.History:output_type -> fairlead.serving.v1.RouteServiceHistoryResponse
+	7,  // 30: fairlead.serving.v1.RouteService.Rollback:output_type -> fairlead.serving.v1.Route
+	20, // 31: fairlead.serving.v1.RouteService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.serving.v1.RouteService.Watch:output_type -> fairlead.serving.v1.RouteServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_serving_v1_route_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_serving_v1_route_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_serving_v1_route_service_proto_rawDesc), len(file_fairlead_serving_v1_route_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

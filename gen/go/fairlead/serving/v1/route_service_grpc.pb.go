@@ -35,6 +35,9 @@ const (
 	RouteService_Patch_FullMethodName            = "/fairlead.serving.v1.RouteService/Patch"
 	RouteService_Delete_FullMethodName           = "/fairlead.serving.v1.RouteService/Delete"
 	RouteService_DeleteCollection_FullMethodName = "/fairlead.serving.v1.RouteService/DeleteCollection"
+	RouteService_History_FullMethodName          = "/fairlead.serving.v1.RouteService/History"
+	RouteService_Rollback_FullMethodName         = "/fairlead.serving.v1.RouteService/Rollback"
+	RouteService_Prepare_FullMethodName          = "/fairlead.serving.v1.RouteService/Prepare"
 	RouteService_Watch_FullMethodName            = "/fairlead.serving.v1.RouteService/Watch"
 )
 
@@ -60,6 +63,14 @@ type RouteServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*Route, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RouteServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Route, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RouteServiceWatchResponse], error)
 }
@@ -152,6 +163,36 @@ func (c *routeServiceClient) DeleteCollection(ctx context.Context, in *v1.Delete
 	return out, nil
 }
 
+func (c *routeServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*RouteServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RouteServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, RouteService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *routeServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Route, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Route)
+	err := c.cc.Invoke(ctx, RouteService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *routeServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, RouteService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *routeServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RouteServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RouteService_ServiceDesc.Streams[0], RouteService_Watch_FullMethodName, cOpts...)
@@ -193,6 +234,14 @@ type RouteServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*Route, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*RouteServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*Route, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RouteServiceWatchResponse]) error
 	mustEmbedUnimplementedRouteServiceServer()
@@ -228,6 +277,15 @@ func (UnimplementedRouteServiceServer) Delete(context.Context, *v1.DeleteRequest
 }
 func (UnimplementedRouteServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedRouteServiceServer) History(context.Context, *v1.HistoryRequest) (*RouteServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedRouteServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*Route, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedRouteServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedRouteServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[RouteServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -397,6 +455,60 @@ func _RouteService_DeleteCollection_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RouteService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RouteServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RouteService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RouteServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RouteService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RouteServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RouteService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RouteServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RouteService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RouteServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RouteService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RouteServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RouteService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -446,6 +558,18 @@ var RouteService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _RouteService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _RouteService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _RouteService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _RouteService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -19,6 +19,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -351,6 +352,116 @@ func (x *ServiceServiceListResponse) GetItems() []*Service {
 	return nil
 }
 
+// ServiceServiceHistoryResponse holds former states of an object.
+type ServiceServiceHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The states, the newest first.
+	Versions      []*ServiceServiceVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceServiceHistoryResponse) Reset() {
+	*x = ServiceServiceHistoryResponse{}
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceServiceHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceServiceHistoryResponse) ProtoMessage() {}
+
+func (x *ServiceServiceHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceServiceHistoryResponse.ProtoReflect.Descriptor instead.
+func (*ServiceServiceHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_service_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ServiceServiceHistoryResponse) GetVersions() []*ServiceServiceVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// ServiceServiceVersion is a state that an object had.
+type ServiceServiceVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the next generation took its place.
+	Replaced *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// The object.
+	Object        *Service `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceServiceVersion) Reset() {
+	*x = ServiceServiceVersion{}
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceServiceVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceServiceVersion) ProtoMessage() {}
+
+func (x *ServiceServiceVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceServiceVersion.ProtoReflect.Descriptor instead.
+func (*ServiceServiceVersion) Descriptor() ([]byte, []int) {
+	return file_fairlead_serving_v1_service_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ServiceServiceVersion) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ServiceServiceVersion) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
+func (x *ServiceServiceVersion) GetObject() *Service {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // ServiceServiceWatchResponse is one change of an object.
 type ServiceServiceWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +475,7 @@ type ServiceServiceWatchResponse struct {
 
 func (x *ServiceServiceWatchResponse) Reset() {
 	*x = ServiceServiceWatchResponse{}
-	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +487,7 @@ func (x *ServiceServiceWatchResponse) String() string {
 func (*ServiceServiceWatchResponse) ProtoMessage() {}
 
 func (x *ServiceServiceWatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[4]
+	mi := &file_fairlead_serving_v1_service_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +500,7 @@ func (x *ServiceServiceWatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceServiceWatchResponse.ProtoReflect.Descriptor instead.
 func (*ServiceServiceWatchResponse) Descriptor() ([]byte, []int) {
-	return file_fairlead_serving_v1_service_service_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_serving_v1_service_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ServiceServiceWatchResponse) GetType() string {
@@ -410,7 +521,7 @@ var File_fairlead_serving_v1_service_service_proto protoreflect.FileDescriptor
 
 const file_fairlead_serving_v1_service_service_proto_rawDesc = "" +
 	"\n" +
-	")fairlead/serving/v1/service_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\"\xe2\x01\n" +
+	")fairlead/serving/v1/service_service.proto\x12\x13fairlead.serving.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bfairlead/meta/v1/meta.proto\x1a\x1ffairlead/meta/v1/requests.proto\x1a!fairlead/serving/v1/serving.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n" +
 	"\x1bServiceServiceCreateRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12<\n" +
 	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.serving.v1.ServiceB\x06\xbaH\x03\xc8\x01\x01R\x06object\x12\x17\n" +
@@ -434,9 +545,17 @@ const file_fairlead_serving_v1_service_service_proto_rawDesc = "" +
 	"\x1aServiceServiceListResponse\x126\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1a.fairlead.meta.v1.ListMetaR\bmetadata\x122\n" +
 	"\x05items\x18\x02 \x03(\v2\x1c.fairlead.serving.v1.ServiceR\x05items\"g\n" +
+	"\x1dServiceServiceHistoryResponse\x12F\n" +
+	"\bversions\x18\x01 \x03(\v2*.fairlead.serving.v1.ServiceServiceVersionR\bversions\"\xa5\x01\n" +
+	"\x15ServiceServiceVersion\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x126\n" +
+	"\breplaced\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x124\n" +
+	"\x06object\x18\x03 \x01(\v2\x1c.fairlead.serving.v1.ServiceR\x06object\"g\n" +
 	"\x1bServiceServiceWatchResponse\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x124\n" +
-	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.serving.v1.ServiceR\x06object2\xa8\r\n" +
+	"\x06object\x18\x02 \x01(\v2\x1c.fairlead.serving.v1.ServiceR\x06object2\xd3\x10\n" +
 	"\x0eServiceService\x12\xa6\x01\n" +
 	"\x06Create\x120.fairlead.serving.v1.ServiceServiceCreateRequest\x1a\x1c.fairlead.serving.v1.Service\"L\x82\xd3\xe4\x93\x02F:\x06object\"</apis/serving.knative.dev/v1/namespaces/{namespace}/services\x12\x8e\x01\n" +
 	"\x03Get\x12\x1c.fairlead.meta.v1.GetRequest\x1a\x1c.fairlead.serving.v1.Service\"K\x82\xd3\xe4\x93\x02E\x12C/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}\x12\xc5\x01\n" +
@@ -445,7 +564,10 @@ const file_fairlead_serving_v1_service_service_proto_rawDesc = "" +
 	"\fUpdateStatus\x126.fairlead.serving.v1.ServiceServiceUpdateStatusRequest\x1a\x1c.fairlead.serving.v1.Service\"Z\x82\xd3\xe4\x93\x02T:\x06object\x1aJ/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}/status\x12\xfe\x01\n" +
 	"\x05Patch\x12\x1e.fairlead.meta.v1.PatchRequest\x1a\x1c.fairlead.serving.v1.Service\"\xb6\x01\x82\xd3\xe4\x93\x02\xaf\x01:\x05patchZa:\x05patch2X/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}/{subresource=status}2C/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}\x12\x94\x01\n" +
 	"\x06Delete\x12\x1f.fairlead.meta.v1.DeleteRequest\x1a\x1c.fairlead.serving.v1.Service\"K\x82\xd3\xe4\x93\x02E*C/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}\x12\xaf\x01\n" +
-	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"D\x82\xd3\xe4\x93\x02>*</apis/serving.knative.dev/v1/namespaces/{namespace}/services\x12\xd6\x01\n" +
+	"\x10DeleteCollection\x12).fairlead.meta.v1.DeleteCollectionRequest\x1a*.fairlead.meta.v1.DeleteCollectionResponse\"D\x82\xd3\xe4\x93\x02>*</apis/serving.knative.dev/v1/namespaces/{namespace}/services\x12\xb4\x01\n" +
+	"\aHistory\x12 .fairlead.meta.v1.HistoryRequest\x1a2.fairlead.serving.v1.ServiceServiceHistoryResponse\"S\x82\xd3\xe4\x93\x02M\x12K/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}/history\x12\xa1\x01\n" +
+	"\bRollback\x12!.fairlead.meta.v1.RollbackRequest\x1a\x1c.fairlead.serving.v1.Service\"T\x82\xd3\xe4\x93\x02N\"L/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}/rollback\x12N\n" +
+	"\aPrepare\x12 .fairlead.meta.v1.PrepareRequest\x1a!.fairlead.meta.v1.PrepareResponse\x12\xd6\x01\n" +
 	"\x05Watch\x12\x1e.fairlead.meta.v1.WatchRequest\x1a0.fairlead.serving.v1.ServiceServiceWatchResponse\"y\x82\xd3\xe4\x93\x02sZ-\x12+/apis/serving.knative.dev/v1/watch/services\x12B/apis/serving.knative.dev/v1/watch/namespaces/{namespace}/services0\x01B\xcf\x01\n" +
 	"\x17com.fairlead.serving.v1B\x13ServiceServiceProtoP\x01Z1fairlead.dev/gen/go/fairlead/serving/v1;servingv1\xa2\x02\x03FSX\xaa\x02\x13Fairlead.Serving.V1\xca\x02\x13Fairlead\\Serving\\V1\xe2\x02\x1fFairlead\\Serving\\V1\\GPBMetadata\xea\x02\x15Fairlead::Serving::V1b\x06proto3"
 
@@ -461,53 +583,69 @@ func file_fairlead_serving_v1_service_service_proto_rawDescGZIP() []byte {
 	return file_fairlead_serving_v1_service_service_proto_rawDescData
 }
 
-var file_fairlead_serving_v1_service_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fairlead_serving_v1_service_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_fairlead_serving_v1_service_service_proto_goTypes = []any{
 	(*ServiceServiceCreateRequest)(nil),       // 0: fairlead.serving.v1.ServiceServiceCreateRequest
 	(*ServiceServiceUpdateRequest)(nil),       // 1: fairlead.serving.v1.ServiceServiceUpdateRequest
 	(*ServiceServiceUpdateStatusRequest)(nil), // 2: fairlead.serving.v1.ServiceServiceUpdateStatusRequest
 	(*ServiceServiceListResponse)(nil),        // 3: fairlead.serving.v1.ServiceServiceListResponse
-	(*ServiceServiceWatchResponse)(nil),       // 4: fairlead.serving.v1.ServiceServiceWatchResponse
-	(*Service)(nil),                           // 5: fairlead.serving.v1.Service
-	(*v1.ListMeta)(nil),                       // 6: fairlead.meta.v1.ListMeta
-	(*v1.GetRequest)(nil),                     // 7: fairlead.meta.v1.GetRequest
-	(*v1.ListRequest)(nil),                    // 8: fairlead.meta.v1.ListRequest
-	(*v1.PatchRequest)(nil),                   // 9: fairlead.meta.v1.PatchRequest
-	(*v1.DeleteRequest)(nil),                  // 10: fairlead.meta.v1.DeleteRequest
-	(*v1.DeleteCollectionRequest)(nil),        // 11: fairlead.meta.v1.DeleteCollectionRequest
-	(*v1.WatchRequest)(nil),                   // 12: fairlead.meta.v1.WatchRequest
-	(*v1.DeleteCollectionResponse)(nil),       // 13: fairlead.meta.v1.DeleteCollectionResponse
+	(*ServiceServiceHistoryResponse)(nil),     // 4: fairlead.serving.v1.ServiceServiceHistoryResponse
+	(*ServiceServiceVersion)(nil),             // 5: fairlead.serving.v1.ServiceServiceVersion
+	(*ServiceServiceWatchResponse)(nil),       // 6: fairlead.serving.v1.ServiceServiceWatchResponse
+	(*Service)(nil),                           // 7: fairlead.serving.v1.Service
+	(*v1.ListMeta)(nil),                       // 8: fairlead.meta.v1.ListMeta
+	(*timestamppb.Timestamp)(nil),             // 9: google.protobuf.Timestamp
+	(*v1.GetRequest)(nil),                     // 10: fairlead.meta.v1.GetRequest
+	(*v1.ListRequest)(nil),                    // 11: fairlead.meta.v1.ListRequest
+	(*v1.PatchRequest)(nil),                   // 12: fairlead.meta.v1.PatchRequest
+	(*v1.DeleteRequest)(nil),                  // 13: fairlead.meta.v1.DeleteRequest
+	(*v1.DeleteCollectionRequest)(nil),        // 14: fairlead.meta.v1.DeleteCollectionRequest
+	(*v1.HistoryRequest)(nil),                 // 15: fairlead.meta.v1.HistoryRequest
+	(*v1.RollbackRequest)(nil),                // 16: fairlead.meta.v1.RollbackRequest
+	(*v1.PrepareRequest)(nil),                 // 17: fairlead.meta.v1.PrepareRequest
+	(*v1.WatchRequest)(nil),                   // 18: fairlead.meta.v1.WatchRequest
+	(*v1.DeleteCollectionResponse)(nil),       // 19: fairlead.meta.v1.DeleteCollectionResponse
+	(*v1.PrepareResponse)(nil),                // 20: fairlead.meta.v1.PrepareResponse
 }
 var file_fairlead_serving_v1_service_service_proto_depIdxs = []int32{
-	5,  // 0: fairlead.serving.v1.ServiceServiceCreateRequest.object:type_name -> fairlead.serving.v1.Service
-	5,  // 1: fairlead.serving.v1.ServiceServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Service
-	5,  // 2: fairlead.serving.v1.ServiceServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Service
-	6,  // 3: fairlead.serving.v1.ServiceServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
-	5,  // 4: fairlead.serving.v1.ServiceServiceListResponse.items:type_name -> fairlead.serving.v1.Service
-	5,  // 5: fairlead.serving.v1.ServiceServiceWatchResponse.object:type_name -> fairlead.serving.v1.Service
-	0,  // 6: fairlead.serving.v1.ServiceService.Create:input_type -> fairlead.serving.v1.ServiceServiceCreateRequest
-	7,  // 7: fairlead.serving.v1.ServiceService.Get:input_type -> fairlead.meta.v1.GetRequest
-	8,  // 8: fairlead.serving.v1.ServiceService.List:input_type -> fairlead.meta.v1.ListRequest
-	1,  // 9: fairlead.serving.v1.ServiceService.Update:input_type -> fairlead.serving.v1.ServiceServiceUpdateRequest
-	2,  // 10: fairlead.serving.v1.ServiceService.UpdateStatus:input_type -> fairlead.serving.v1.ServiceServiceUpdateStatusRequest
-	9,  // 11: fairlead.serving.v1.ServiceService.Patch:input_type -> fairlead.meta.v1.PatchRequest
-	10, // 12: fairlead.serving.v1.ServiceService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
-	11, // 13: fairlead.serving.v1.ServiceService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
-	12, // 14: fairlead.serving.v1.ServiceService.Watch:input_type -> fairlead.meta.v1.WatchRequest
-	5,  // 15: fairlead.serving.v1.ServiceService.Create:output_type -> fairlead.serving.v1.Service
-	5,  // 16: fairlead.serving.v1.ServiceService.Get:output_type -> fairlead.serving.v1.Service
-	3,  // 17: fairlead.serving.v1.ServiceService.List:output_type -> fairlead.serving.v1.ServiceServiceListResponse
-	5,  // 18: fairlead.serving.v1.ServiceService.Update:output_type -> fairlead.serving.v1.Service
-	5,  // 19: fairlead.serving.v1.ServiceService.UpdateStatus:output_type -> fairlead.serving.v1.Service
-	5,  // 20: fairlead.serving.v1.ServiceService.Patch:output_type -> fairlead.serving.v1.Service
-	5,  // 21: fairlead.serving.v1.ServiceService.Delete:output_type -> fairlead.serving.v1.Service
-	13, // 22: fairlead.serving.v1.ServiceService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
-	4,  // 23: fairlead.serving.v1.ServiceService.Watch:output_type -> fairlead.serving.v1.ServiceServiceWatchResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	7,  // 0: fairlead.serving.v1.ServiceServiceCreateRequest.object:type_name -> fairlead.serving.v1.Service
+	7,  // 1: fairlead.serving.v1.ServiceServiceUpdateRequest.object:type_name -> fairlead.serving.v1.Service
+	7,  // 2: fairlead.serving.v1.ServiceServiceUpdateStatusRequest.object:type_name -> fairlead.serving.v1.Service
+	8,  // 3: fairlead.serving.v1.ServiceServiceListResponse.metadata:type_name -> fairlead.meta.v1.ListMeta
+	7,  // 4: fairlead.serving.v1.ServiceServiceListResponse.items:type_name -> fairlead.serving.v1.Service
+	5,  // 5: fairlead.serving.v1.ServiceServiceHistoryResponse.versions:type_name -> fairlead.serving.v1.ServiceServiceVersion
+	9,  // 6: fairlead.serving.v1.ServiceServiceVersion.replaced:type_name -> google.protobuf.Timestamp
+	7,  // 7: fairlead.serving.v1.ServiceServiceVersion.object:type_name -> fairlead.serving.v1.Service
+	7,  // 8: fairlead.serving.v1.ServiceServiceWatchResponse.object:type_name -> fairlead.serving.v1.Service
+	0,  // 9: fairlead.serving.v1.ServiceService.Create:input_type -> fairlead.serving.v1.ServiceServiceCreateRequest
+	10, // 10: fairlead.serving.v1.ServiceService.Get:input_type -> fairlead.meta.v1.GetRequest
+	11, // 11: fairlead.serving.v1.ServiceService.List:input_type -> fairlead.meta.v1.ListRequest
+	1,  // 12: fairlead.serving.v1.ServiceService.Update:input_type -> fairlead.serving.v1.ServiceServiceUpdateRequest
+	2,  // 13: fairlead.serving.v1.ServiceService.UpdateStatus:input_type -> fairlead.serving.v1.ServiceServiceUpdateStatusRequest
+	12, // 14: fairlead.serving.v1.ServiceService.Patch:input_type -> fairlead.meta.v1.PatchRequest
+	13, // 15: fairlead.serving.v1.ServiceService.Delete:input_type -> fairlead.meta.v1.DeleteRequest
+	14, // 16: fairlead.serving.v1.ServiceService.DeleteCollection:input_type -> fairlead.meta.v1.DeleteCollectionRequest
+	15, // 17: fairlead.serving.v1.ServiceService.History:input_type -> fairlead.meta.v1.HistoryRequest
+	16, // 18: fairlead.serving.v1.ServiceService.Rollback:input_type -> fairlead.meta.v1.RollbackRequest
+	17, // 19: fairlead.serving.v1.ServiceService.Prepare:input_type -> fairlead.meta.v1.PrepareRequest
+	18, // 20: fairlead.serving.v1.ServiceService.Watch:input_type -> fairlead.meta.v1.WatchRequest
+	7,  // 21: fairlead.serving.v1.ServiceService.Create:output_type -> fairlead.serving.v1.Service
+	7,  // 22: fairlead.serving.v1.ServiceService.Get:output_type -> fairlead.serving.v1.Service
+	3,  // 23: fairlead.serving.v1.ServiceService.List:output_type -> fairlead.serving.v1.ServiceServiceListResponse
+	7,  // 24: fairlead.serving.v1.ServiceService.Update:output_type -> fairlead.serving.v1.Service
+	7,  // 25: fairlead.serving.v1.ServiceService.UpdateStatus:output_type -> fairlead.serving.v1.Service
+	7,  // 26: fairlead.serving.v1.ServiceService.Patch:output_type -> fairlead.serving.v1.Service
+	7,  // 27: fairlead.serving.v1.ServiceService.Delete:output_type -> fairlead.serving.v1.Service
+	19, // 28: fairlead.serving.v1.ServiceService.DeleteCollection:output_type -> fairlead.meta.v1.DeleteCollectionResponse
+	4,  // 29: fairlead.serving.v1.ServiceService.History:output_type -> fairlead.serving.v1.ServiceServiceHistoryResponse
+	7,  // 30: fairlead.serving.v1.ServiceService.Rollback:output_type -> fairlead.serving.v1.Service
+	20, // 31: fairlead.serving.v1.ServiceService.Prepare:output_type -> fairlead.meta.v1.PrepareResponse
+	6,  // 32: fairlead.serving.v1.ServiceService.Watch:output_type -> fairlead.serving.v1.ServiceServiceWatchResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_serving_v1_service_service_proto_init() }
@@ -522,7 +660,7 @@ func file_fairlead_serving_v1_service_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_serving_v1_service_service_proto_rawDesc), len(file_fairlead_serving_v1_service_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

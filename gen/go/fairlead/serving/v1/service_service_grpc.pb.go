@@ -35,6 +35,9 @@ const (
 	ServiceService_Patch_FullMethodName            = "/fairlead.serving.v1.ServiceService/Patch"
 	ServiceService_Delete_FullMethodName           = "/fairlead.serving.v1.ServiceService/Delete"
 	ServiceService_DeleteCollection_FullMethodName = "/fairlead.serving.v1.ServiceService/DeleteCollection"
+	ServiceService_History_FullMethodName          = "/fairlead.serving.v1.ServiceService/History"
+	ServiceService_Rollback_FullMethodName         = "/fairlead.serving.v1.ServiceService/Rollback"
+	ServiceService_Prepare_FullMethodName          = "/fairlead.serving.v1.ServiceService/Prepare"
 	ServiceService_Watch_FullMethodName            = "/fairlead.serving.v1.ServiceService/Watch"
 )
 
@@ -60,6 +63,14 @@ type ServiceServiceClient interface {
 	Delete(ctx context.Context, in *v1.DeleteRequest, opts ...grpc.CallOption) (*Service, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(ctx context.Context, in *v1.DeleteCollectionRequest, opts ...grpc.CallOption) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ServiceServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Service, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ServiceServiceWatchResponse], error)
 }
@@ -152,6 +163,36 @@ func (c *serviceServiceClient) DeleteCollection(ctx context.Context, in *v1.Dele
 	return out, nil
 }
 
+func (c *serviceServiceClient) History(ctx context.Context, in *v1.HistoryRequest, opts ...grpc.CallOption) (*ServiceServiceHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ServiceServiceHistoryResponse)
+	err := c.cc.Invoke(ctx, ServiceService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *serviceServiceClient) Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Service, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Service)
+	err := c.cc.Invoke(ctx, ServiceService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *serviceServiceClient) Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(v1.PrepareResponse)
+	err := c.cc.Invoke(ctx, ServiceService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *serviceServiceClient) Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ServiceServiceWatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ServiceService_ServiceDesc.Streams[0], ServiceService_Watch_FullMethodName, cOpts...)
@@ -193,6 +234,14 @@ type ServiceServiceServer interface {
 	Delete(context.Context, *v1.DeleteRequest) (*Service, error)
 	// DeleteCollection deletes the objects that a selector chooses, in one namespace.
 	DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error)
+	// History answers with the states that an object's spec had before, the newest first. The newest 20 are kept.
+	History(context.Context, *v1.HistoryRequest) (*ServiceServiceHistoryResponse, error)
+	// Rollback gives an object the spec, the labels and the annotations of one of its generations, as a new one, and answers
+	// with it as stored.
+	Rollback(context.Context, *v1.RollbackRequest) (*Service, error)
+	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
+	// needs the rights of Get and of the write.
+	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ServiceServiceWatchResponse]) error
 	mustEmbedUnimplementedServiceServiceServer()
@@ -228,6 +277,15 @@ func (UnimplementedServiceServiceServer) Delete(context.Context, *v1.DeleteReque
 }
 func (UnimplementedServiceServiceServer) DeleteCollection(context.Context, *v1.DeleteCollectionRequest) (*v1.DeleteCollectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
+}
+func (UnimplementedServiceServiceServer) History(context.Context, *v1.HistoryRequest) (*ServiceServiceHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedServiceServiceServer) Rollback(context.Context, *v1.RollbackRequest) (*Service, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedServiceServiceServer) Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
 }
 func (UnimplementedServiceServiceServer) Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ServiceServiceWatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
@@ -397,6 +455,60 @@ func _ServiceService_DeleteCollection_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ServiceService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ServiceServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ServiceService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ServiceServiceServer).History(ctx, req.(*v1.HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ServiceService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.RollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ServiceServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ServiceService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ServiceServiceServer).Rollback(ctx, req.(*v1.RollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ServiceService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(v1.PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ServiceServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ServiceService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ServiceServiceServer).Prepare(ctx, req.(*v1.PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ServiceService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(v1.WatchRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -446,6 +558,18 @@ var ServiceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCollection",
 			Handler:    _ServiceService_DeleteCollection_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _ServiceService_History_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _ServiceService_Rollback_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _ServiceService_Prepare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
