@@ -21,6 +21,9 @@ const (
 	keepAliveTimeout = 5 * time.Second
 )
 
+// requestOverhead is what a request has besides what etcd counts.
+const requestOverhead = 512 << 10
+
 // ClientConfig says how to reach an etcd that is run elsewhere. It must be 3.6 or newer.
 type ClientConfig struct {
 	// Endpoints are its members, such as `https://10.0.0.1:2379`.
@@ -55,6 +58,7 @@ func Connect(c ClientConfig) (*clientv3.Client, error) {
 		DialKeepAliveTime:    keepAliveTime,
 		DialKeepAliveTimeout: keepAliveTimeout,
 		PermitWithoutStream:  true,
+		MaxCallSendMsgSize:   maxRequestBytes + requestOverhead,
 		Logger:               zap.New(&core{handler: c.Log.With("component", "etcd-client").Handler(), phase: phase}),
 	}
 	if c.CAFile != "" || c.CertFile != "" {

@@ -31,6 +31,10 @@ const (
 	maxSocketPath = 100
 	// peerURL names the member to itself. Nothing listens there: the member is alone.
 	peerURL = "http://127.0.0.1:2380"
+	// maxRequestBytes is the largest request: a transaction with the states that it replaces, which are kept as history.
+	maxRequestBytes = 8 << 20
+	// maxTxnOps is how many operations a transaction has at most: three for each of 100 objects, and some.
+	maxTxnOps = 1024
 )
 
 // Config says where and how the embedded etcd runs.
@@ -197,6 +201,8 @@ func serverConfig(dir string, c Config, log *core) (*embed.Config, error) {
 	ec.ListenClientUrls = clients
 	ec.AdvertiseClientUrls = clients
 	ec.QuotaBackendBytes = c.QuotaBytes
+	ec.MaxRequestBytes = maxRequestBytes
+	ec.MaxTxnOps = maxTxnOps
 	ec.WatchProgressNotifyInterval = time.Minute
 	ec.StrictReconfigCheck = true
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(log))

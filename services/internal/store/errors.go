@@ -26,6 +26,16 @@ const causeTooLarge = "ResourceVersionTooLarge"
 // retryAfter is when a call may be tried again after etcd did not answer.
 const retryAfter = time.Second
 
+// fullRetryAfter is when a write may be tried again after etcd had no space for it.
+const fullRetryAfter = 30 * time.Second
+
+// What etcd must take for all that the store may write at once: transactions of the most objects, with their history. The
+// embedded etcd does.
+const (
+	wantedRequestBytes = 8 << 20
+	wantedTxnOps       = 1024
+)
+
 // etcdError turns an error of the etcd client into one that users see. caller is the context that the caller gave, apart
 // from the one with the store's own limit.
 func (s *Store) etcdError(caller context.Context, err error) error {
@@ -40,12 +50,18 @@ func (s *Store) etcdError(caller context.Context, err error) error {
 		return expired(err)
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		return tooLarge().Wrap(err)
-	case errors.Is(err, rpctypes.ErrRequestTooLarge):
-		return apierror.New(apierror.ReasonRequestEntityTooLarge, "the object is larger than etcd takes in one request").Wrap(err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return apierror.Unavailable(0, "etcd has no space left: its quota is used up, so nothing can be written; "+
-			"delete what is not needed, defragment (etcdctl defrag), then clear the alarm (etcdctl alarm disarm), or raise the quota").Wrap(err)
-	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
+		return apierror.Unavailable(fullRetryAfter, "etcd is full: its quota of disk space is used up, so nothing can be written, only read and "+
+			"deleted; delete what is not needed, or raise the quota. Writes are taken again by themselves within a minute of there being space").Wrap(err)
+	case errors.Is(err, rpctypes.ErrTooManyRequests):
+		return apierror.Unavailable(retryAfter, "etcd (%s) has more writes waiting than it keeps up with; try again", s.endpoints()).Wrap(err)
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), codeOf(err) == codes.ResourceExhausted:
+		return apierror.New(apierror.ReasonRequestEntityTooLarge, "the write, with the states before it that are kept as history, is larger than "+
+			"etcd takes in one request; write less at once, or raise etcd's --max-request-bytes to %d", wantedRequestBytes).Wrap(err)
+	case errors.Is(err, rpctypes.ErrTooManyOps):
+		return apierror.New(apierror.ReasonRequestEntityTooLarge, "the transaction, with the states before it that are kept as history, is more "+
+			"than etcd takes in one; apply fewer objects at once, or raise etcd's --max-txn-ops to %d", wantedTxnOps).Wrap(err)
+	case errors.Is(err, context.DeadlineExceeded), codeOf(err) == codes.DeadlineExceeded:
 		return apierror.Unavailable(retryAfter, "etcd (%s) did not answer within %s; check that it runs, has a leader and a disk that keeps up",
 			s.endpoints(), s.opts.RequestTimeout).Wrap(err)
 	case unreachable(err):
@@ -53,6 +69,11 @@ func (s *Store) etcdError(caller context.Context, err error) error {
 			s.endpoints()).Wrap(err)
 	}
 	return apierror.Internal(err)
+}
+
+// writeError is etcdError for a write.
+func (s *Store) writeError(caller context.Context, err error) error {
+	return s.etcdError(caller, err)
 }
 
 // isContextStatus tells whether err is how gRPC tells the end of a context.
@@ -63,10 +84,16 @@ func isContextStatus(err error) bool {
 }
 
 func unreachable(err error) bool {
+	c := codeOf(err)
+	return c == codes.Unavailable || c == codes.Canceled || errors.Is(err, context.Canceled)
+}
+
+// codeOf is the code of an error of etcd, or of the connection to it.
+func codeOf(err error) codes.Code {
 	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
-		return e.Code() == codes.Unavailable
+		return e.Code()
 	}
-	return status.Code(err) == codes.Unavailable || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled
+	return status.Code(err)
 }
 
 func (s *Store) endpoints() string {

@@ -24,9 +24,9 @@ const (
 // Key names an object within its kind. It is also what reconcilers work on.
 type Key struct {
 	// Namespace is empty for cluster-scoped kinds.
-	Namespace string
+	Namespace string `json:"namespace,omitempty"`
 	// Name is the object's name.
-	Name string
+	Name string `json:"name"`
 }
 
 // String is `namespace/name`, or the name alone for cluster-scoped kinds.

@@ -84,6 +84,16 @@ func (m *metrics) observe(ctx context.Context, verb string, k kinds.Kind, err *e
 	}
 }
 
+// observeCommit is observe for a transaction over several kinds.
+func (m *metrics) observeCommit(ctx context.Context, err *error) func() {
+	start := time.Now()
+	_, end := tracing.Start(ctx, "store commit")
+	return func() {
+		end(err)
+		m.operations.WithLabelValues("commit", "", result(*err)).Observe(time.Since(start).Seconds())
+	}
+}
+
 func result(err error) string {
 	var e *apierror.Error
 	switch {

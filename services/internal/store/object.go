@@ -30,9 +30,12 @@ type Object interface {
 
 // stored is an object as etcd has it.
 type stored struct {
-	object   Object
+	object Object
+	// value is what the object is encoded as.
 	value    []byte
 	revision int64
+	// lease is the id of the lease with which the object goes; 0 for none.
+	lease int64
 }
 
 // newObject makes an empty object of k.

@@ -83,6 +83,8 @@ type Store struct {
 	guards []clientv3.Cmp
 	// dryRun makes writes do everything but write.
 	dryRun bool
+	// tx takes note of writes instead of etcd, if set.
+	tx *Tx
 }
 
 // New makes a Store over client, which stays the caller's. It calls nothing yet.
@@ -161,11 +163,20 @@ func (s *Store) read(ctx context.Context, k kinds.Kind, key Key, path string) (*
 	if len(resp.Kvs) == 0 {
 		return nil, apierror.NotFound(ResourceOf(k), key.Name)
 	}
-	return s.decodeStored(k, path, resp.Kvs[0].Value, resp.Kvs[0].ModRevision)
+	got, err := s.decodeStored(k, path, resp.Kvs[0].Value, resp.Kvs[0].ModRevision)
+	if err != nil {
+		return nil, err
+	}
+	got.lease = resp.Kvs[0].Lease
+	return got, nil
 }
 
 // decodeStored decodes a value that etcd holds. What does not decode is named in the log: only an operator can mend it.
-func (s *Store) decodeStored(k kinds.Kind, path string, value []byte, revision int64) (*stored, error) {
+func (s *Store) decodeStored(k kinds.Kind, path string, raw []byte, revision int64) (*stored, error) {
+	value, err := s.open(k, path, raw)
+	if err != nil {
+		return nil, err
+	}
 	obj, err := decode(k, value, revision)
 	if err != nil {
 		s.log.Error("an object in etcd cannot be read; restore it from a backup or delete its key", "key", path, "error", err)

@@ -36,6 +36,11 @@ const (
 // generateName.
 func (s *Store) Create(ctx context.Context, k kinds.Kind, obj Object) (created Object, err error) {
 	defer s.metrics.observe(ctx, "create", k, &err)()
+	return s.create(ctx, k, obj, 0)
+}
+
+// create stores a new object that goes with a lease; 0 for none.
+func (s *Store) create(ctx context.Context, k kinds.Kind, obj Object, lease int64) (created Object, err error) {
 	next := clone(obj)
 	m := metaOf(next)
 	id, err := uuid.NewRandom()
@@ -48,11 +53,11 @@ func (s *Store) Create(ctx context.Context, k kinds.Kind, obj Object) (created O
 	m.ResourceVersion, m.SelfLink = "", ""
 	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = nil, nil
 	if m.GetName() != "" || m.GetGenerateName() == "" {
-		return s.insert(ctx, k, next)
+		return s.insert(ctx, k, next, lease)
 	}
 	for range nameTries {
 		m.Name = generateName(m.GetGenerateName())
-		created, err = s.insert(ctx, k, next)
+		created, err = s.insert(ctx, k, next, lease)
 		if !apierror.IsAlreadyExists(err) {
 			return created, err
 		}
@@ -61,7 +66,7 @@ func (s *Store) Create(ctx context.Context, k kinds.Kind, obj Object) (created O
 }
 
 // insert writes obj, which must not exist yet.
-func (s *Store) insert(ctx context.Context, k kinds.Kind, obj Object) (Object, error) {
+func (s *Store) insert(ctx context.Context, k kinds.Kind, obj Object, lease int64) (Object, error) {
 	key := KeyOf(obj)
 	path, err := s.keys.object(k, key)
 	if err != nil {
@@ -71,20 +76,22 @@ func (s *Store) insert(ctx context.Context, k kinds.Kind, obj Object) (Object, e
 	if err != nil {
 		return nil, err
 	}
-	revision, latest, err := s.commit(ctx, k, path, 0, clientv3.OpPut(path, string(value)))
-	if err != nil {
+	if value, err = s.seal(k, path, value); err != nil {
 		return nil, err
 	}
-	if revision == 0 {
-		if latest == nil {
-			return nil, s.fenced(k, key)
-		}
+	op := newOperation(k, key, path, 0, actionCreate)
+	op.put(path, value, lease)
+	revision, latest, err := s.commit(ctx, k, op)
+	switch {
+	case err != nil:
+		return nil, err
+	case revision == 0 && latest == nil:
+		return nil, s.fenced(k, key)
+	case revision == 0:
 		return nil, apierror.AlreadyExists(ResourceOf(k), key.Name)
+	case !s.pending():
+		setResourceVersion(obj, revision)
 	}
-	if s.dryRun {
-		return obj, nil
-	}
-	setResourceVersion(obj, revision)
 	return obj, nil
 }
 
@@ -155,16 +162,16 @@ func (s *Store) mutate(ctx context.Context, k kinds.Kind, key Key, fn func(*stor
 		if err != nil {
 			return nil, err
 		}
-		op, changed, err := s.operation(k, path, current, next)
-		if err != nil || !changed {
+		op, err := s.operation(k, key, path, current, next)
+		if err != nil || op == nil {
 			return next, err
 		}
-		revision, latest, err := s.commit(ctx, k, path, current.revision, op)
+		revision, latest, err := s.commit(ctx, k, op)
 		switch {
 		case err != nil:
 			return nil, err
 		case revision != 0:
-			if !s.dryRun {
+			if !s.pending() {
 				setResourceVersion(next, revision)
 			}
 			return next, nil
@@ -179,43 +186,34 @@ func (s *Store) mutate(ctx context.Context, k kinds.Kind, key Key, fn func(*stor
 	return nil, apierror.Conflict(ResourceOf(k), key.Name, "it changed %d times while this write was tried; try again later", maxAttempts)
 }
 
-// operation is what turns current into next in etcd. The second result is false when they are the same.
-func (s *Store) operation(k kinds.Kind, path string, current *stored, next Object) (clientv3.Op, bool, error) {
+// operation is what turns current into next in etcd; nil when they are the same.
+func (s *Store) operation(k kinds.Kind, key Key, path string, current *stored, next Object) (*Operation, error) {
 	m := metaOf(next)
 	if m.GetDeletionTimestamp() != nil && len(m.GetFinalizers()) == 0 {
-		return clientv3.OpDelete(path), true, nil
+		op := newOperation(k, key, path, current.revision, actionDelete)
+		op.remove(path, "")
+		past := s.keys.past(k, key)
+		op.remove(past, clientv3.GetPrefixRangeEnd(past))
+		return op, nil
 	}
 	value, err := s.encodeChecked(k, next)
 	if err != nil {
-		return clientv3.Op{}, false, err
+		return nil, err
 	}
-	same := bytes.Equal(value, current.value) || proto.Equal(next, current.object)
-	return clientv3.OpPut(path, string(value)), !same, nil
-}
-
-// commit runs op if the object still has the revision; 0 means that it must not exist. It returns the revision of the
-// write, or 0 and the newest state, nil if there is none.
-func (s *Store) commit(ctx context.Context, k kinds.Kind, path string, revision int64, op clientv3.Op) (int64, *stored, error) {
-	compare := s.guarded(ctx, clientv3.Compare(clientv3.ModRevision(path), "=", revision))
-	ops := []clientv3.Op{op}
-	if s.dryRun {
-		ops = nil
+	if bytes.Equal(value, current.value) || proto.Equal(next, current.object) {
+		return nil, nil
 	}
-	call, cancel := s.limit(ctx)
-	defer cancel()
-	resp, err := s.client.Txn(call).If(compare...).Then(ops...).Else(clientv3.OpGet(path)).Commit()
-	if err != nil {
-		return 0, nil, s.etcdError(ctx, err)
+	if value, err = s.seal(k, path, value); err != nil {
+		return nil, err
 	}
-	if resp.Succeeded {
-		return resp.Header.Revision, nil, nil
+	op := newOperation(k, key, path, current.revision, actionUpdate)
+	op.put(path, value, current.lease)
+	if m.GetGeneration() != current.object.GetMetadata().GetGeneration() {
+		if err := s.keepGeneration(k, op, current); err != nil {
+			return nil, err
+		}
 	}
-	kvs := resp.Responses[0].GetResponseRange().GetKvs()
-	if len(kvs) == 0 {
-		return 0, nil, nil
-	}
-	latest, err := s.decodeStored(k, path, kvs[0].Value, kvs[0].ModRevision)
-	return 0, latest, err
+	return op, nil
 }
 
 // encodeChecked encodes obj, and refuses it if it is too large.
