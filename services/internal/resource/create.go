@@ -21,11 +21,11 @@ func (s *server) serveCreate(ctx context.Context, in proto.Message, _ protorefle
 	if err != nil {
 		return nil, err
 	}
-	return s.create(ctx, clone(r.object), r.options.dryRun)
+	return s.create(ctx, s.target(r.options.dryRun), clone(r.object))
 }
 
-// create stores an object, which is create's to change, or, on a dry run, only tells what would be stored.
-func (s *server) create(ctx context.Context, obj store.Object, dryRun bool) (store.Object, error) {
+// create stores an object, which is create's to change.
+func (s *server) create(ctx context.Context, to *store.Store, obj store.Object) (store.Object, error) {
 	dropServerKept(obj.GetMetadata())
 	s.setStatus(obj, nil)
 	if err := s.namespaceTakes(ctx, obj); err != nil {
@@ -34,7 +34,14 @@ func (s *server) create(ctx context.Context, obj store.Object, dryRun bool) (sto
 	if err := s.admit(ctx, obj, nil); err != nil {
 		return nil, err
 	}
-	return s.store(dryRun).Create(ctx, s.Kind, obj)
+	obj, err := s.toStored(ctx, obj, nil)
+	if err != nil {
+		return nil, err
+	}
+	if obj, err = to.Create(ctx, s.stored, obj); err != nil {
+		return nil, err
+	}
+	return s.served(obj)
 }
 
 // namespaceTakes tells whether the object's namespace takes new objects.

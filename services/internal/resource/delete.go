@@ -37,7 +37,11 @@ func (s *server) serveDelete(ctx context.Context, in proto.Message, _ protorefle
 	if p := r.GetPreconditions(); p != nil {
 		options.UID, options.ResourceVersion = p.Uid, p.ResourceVersion
 	}
-	return s.store(dryRun).Delete(ctx, s.Kind, key, options)
+	deleted, err := s.target(dryRun).Delete(ctx, s.stored, key, options)
+	if err != nil {
+		return nil, err
+	}
+	return s.served(deleted)
 }
 
 func checkPropagation(policy string) error {
@@ -71,7 +75,7 @@ func (s *server) serveDeleteCollection(ctx context.Context, in proto.Message, _ 
 	options := store.ListOptions{Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields, Limit: deletePage}
 	response := &metav1.DeleteCollectionResponse{}
 	for {
-		list, err := s.deps.Store.List(ctx, s.Kind, options)
+		list, err := s.deps.Store.List(ctx, s.stored, options)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +95,7 @@ func (s *server) serveDeleteCollection(ctx context.Context, in proto.Message, _ 
 func (s *server) deleteSeen(ctx context.Context, obj store.Object, propagation string, dryRun bool) error {
 	m := obj.GetMetadata()
 	uid := m.GetUid()
-	_, err := s.store(dryRun).Delete(ctx, s.Kind, store.Key{Namespace: m.GetNamespace(), Name: m.GetName()},
+	_, err := s.target(dryRun).Delete(ctx, s.stored, store.Key{Namespace: m.GetNamespace(), Name: m.GetName()},
 		store.DeleteOptions{UID: &uid, Propagation: propagation})
 	if err != nil && !apierror.IsNotFound(err) && !apierror.IsConflict(err) {
 		return err

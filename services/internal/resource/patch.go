@@ -45,9 +45,9 @@ func (s *server) servePatch(ctx context.Context, in proto.Message, _ protoreflec
 	}
 	var obj store.Object
 	if p.apply != nil {
-		obj, err = s.applyDocument(ctx, p)
+		obj, err = s.applyDocument(ctx, s.target(p.options.dryRun), p)
 	} else {
-		obj, err = s.change(ctx, p.key, p.subresource, p.options.dryRun, func(current store.Object) (store.Object, error) {
+		obj, err = s.change(ctx, s.target(p.options.dryRun), p.key, p.subresource, func(current store.Object) (store.Object, error) {
 			return s.patched(p, current)
 		})
 	}
@@ -138,11 +138,11 @@ func (s *server) sameKey(obj store.Object, key store.Key) error {
 }
 
 // applyDocument creates the object of an apply, or makes the one there is what the document says.
-func (s *server) applyDocument(ctx context.Context, p *patch) (store.Object, error) {
+func (s *server) applyDocument(ctx context.Context, to *store.Store, p *patch) (store.Object, error) {
 	var obj store.Object
 	var err error
 	for range applyTries {
-		obj, err = s.change(ctx, p.key, p.subresource, p.options.dryRun, func(current store.Object) (store.Object, error) {
+		obj, err = s.change(ctx, to, p.key, p.subresource, func(current store.Object) (store.Object, error) {
 			return s.applied(p.apply, current), nil
 		})
 		if !apierror.IsNotFound(err) || p.subresource != "" || p.apply.GetMetadata().GetUid() != "" {
@@ -151,7 +151,7 @@ func (s *server) applyDocument(ctx context.Context, p *patch) (store.Object, err
 		if err := rpc.MayCreate(ctx); err != nil {
 			return nil, err
 		}
-		obj, err = s.create(ctx, clone(p.apply), p.options.dryRun)
+		obj, err = s.create(ctx, to, clone(p.apply))
 		if !apierror.IsAlreadyExists(err) {
 			return obj, err
 		}

@@ -31,7 +31,11 @@ func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.
 			return nil, apierror.BadRequest("resourceVersion: %q is none: leave it out, or send one that came from here", v)
 		}
 	}
-	return s.deps.Store.Get(ctx, s.Kind, key)
+	obj, err := s.deps.Store.Get(ctx, s.stored, key)
+	if err != nil {
+		return nil, err
+	}
+	return s.served(obj)
 }
 
 func (s *server) serveList(ctx context.Context, in proto.Message, out protoreflect.MessageType) (proto.Message, error) {
@@ -46,13 +50,18 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.deps.Store.List(ctx, s.Kind, store.ListOptions{
+	list, err := s.deps.Store.List(ctx, s.stored, store.ListOptions{
 		Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields,
 		Limit: r.GetLimit(), Continue: r.GetContinue(),
 		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: r.GetResourceVersionMatch(),
 	})
 	if err != nil {
 		return nil, err
+	}
+	for i := range list.Items {
+		if list.Items[i], err = s.served(list.Items[i]); err != nil {
+			return nil, err
+		}
 	}
 	return listResponse(out, list), nil
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"k8s.io/apimachinery/pkg/api/validation"
 
 	"fairlead.dev/gen/go/kinds"
@@ -31,6 +32,9 @@ type Hooks struct {
 	Validate func(ctx context.Context, obj, old store.Object) []apierror.Cause
 	// Authorize refuses writes that need more than the verb's right. It sees objects without faults. old is nil on creation.
 	Authorize func(ctx context.Context, obj, old store.Object) error
+	// Convert is needed for older forms of a kind, and for them only. Hooks of an older form see objects of that form, and
+	// then those of the stored form see what came of them.
+	Convert *Conversion
 }
 
 // Handler says how a kind is served.
@@ -70,11 +74,11 @@ func Register(reg grpc.ServiceRegistrar, d Deps, hs ...Handler) error {
 	if err != nil {
 		return fmt.Errorf("resource: %w", err)
 	}
-	for _, h := range hs {
-		s, err := newServer(h, d, checker)
-		if err != nil {
-			return err
-		}
+	servers, err := newServers(d, checker, hs)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
 		desc, err := s.describe()
 		if err != nil {
 			return err
@@ -82,4 +86,35 @@ func Register(reg grpc.ServiceRegistrar, d Deps, hs ...Handler) error {
 		reg.RegisterService(desc, s)
 	}
 	return nil
+}
+
+// newServers makes the server of each handler's kind; those of older forms know that of their stored form.
+func newServers(d Deps, checker *shape.Checker, hs []Handler) ([]*server, error) {
+	servers := make([]*server, len(hs))
+	byMessage := map[protoreflect.FullName]*server{}
+	for i, h := range hs {
+		s, err := newServer(h, d, checker)
+		if err != nil {
+			return nil, err
+		}
+		servers[i], byMessage[h.Kind.Message] = s, s
+	}
+	for _, s := range servers {
+		isOlder := s.Kind.StoredVersion != ""
+		if isOlder != (s.Convert != nil) {
+			return nil, fmt.Errorf("resource: %s of %s: an older form needs a Conversion, and no other kind may have one", s.Kind.Kind, s.Kind.APIVersion())
+		}
+		if !isOlder {
+			continue
+		}
+		stored := byMessage[s.stored.Message]
+		if stored == nil {
+			return nil, fmt.Errorf("resource: %s of %s is stored as %s: register both together", s.Kind.Kind, s.Kind.APIVersion(), s.stored.APIVersion())
+		}
+		var err error
+		if s.older, err = newOlder(s, stored); err != nil {
+			return nil, err
+		}
+	}
+	return servers, nil
 }

@@ -11,22 +11,31 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc/shape"
 	"fairlead.dev/services/internal/store"
 )
 
-// server answers the calls of one kind.
+// server answers the calls of one kind in one version.
 type server struct {
 	Handler
 
-	deps     Deps
+	deps Deps
+	// stored is the kind as it is stored, which is Kind but for older forms.
+	stored kinds.Kind
+	// older is set for older forms only.
+	older    *older
 	shape    *shape.Checker
 	resource apierror.Resource
 	metadata protoreflect.FieldDescriptor
 	status   protoreflect.FieldDescriptor // nil where the kind has none
-	fixed    *immutables
+	// specs are the fields that are neither metadata nor status.
+	specs []protoreflect.FieldDescriptor
+	fixed *immutables
 }
+
+const metadataField = "metadata"
 
 func newServer(h Handler, d Deps, checker *shape.Checker) (*server, error) {
 	if h.Kind.New == nil {
@@ -41,20 +50,22 @@ func newServer(h Handler, d Deps, checker *shape.Checker) (*server, error) {
 	s := &server{
 		Handler:  h,
 		deps:     d,
+		stored:   h.Kind.Stored(),
 		shape:    checker,
 		resource: apierror.Resource{Group: h.Kind.Group, Plural: h.Kind.Plural, Kind: h.Kind.Kind},
 	}
 	desc := h.Kind.New().ProtoReflect().Descriptor()
-	s.metadata = desc.Fields().ByName("metadata")
+	s.metadata = desc.Fields().ByName(metadataField)
 	if h.Kind.HasStatus {
-		s.status = desc.Fields().ByName("status")
+		s.status = desc.Fields().ByName(subresourceStatus)
 	}
 	s.fixed = immutablesOf(desc)
+	s.specs = specFields(desc)
 	return s, nil
 }
 
-// store returns where objects are written to: nowhere on a dry run, which else goes as the real one.
-func (s *server) store(dryRun bool) *store.Store {
+// target returns where objects are written to: nowhere on a dry run, which else goes as the real one.
+func (s *server) target(dryRun bool) *store.Store {
 	if dryRun {
 		return s.deps.Store.DryRun()
 	}

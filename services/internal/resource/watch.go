@@ -41,7 +41,7 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	}
 	ctx, cancel := context.WithTimeout(stream.Context(), watchTimeout(r.GetTimeoutSeconds()))
 	defer cancel()
-	watcher, err := s.deps.Store.Watch(ctx, s.Kind, options)
+	watcher, err := s.deps.Store.Watch(ctx, s.stored, options)
 	if err != nil {
 		return err
 	}
@@ -51,6 +51,9 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	}
 	response := newWatchResponse(out)
 	for event := range watcher.Events() {
+		if event, err = s.servedEvent(event); err != nil {
+			return err
+		}
 		if err := stream.SendMsg(response(event)); err != nil {
 			return err
 		}

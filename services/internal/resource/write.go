@@ -40,27 +40,41 @@ func (s *server) update(ctx context.Context, in proto.Message, subresource strin
 		return nil, err
 	}
 	r.object.GetMetadata().Name = key.Name
-	return s.change(ctx, key, subresource, r.options.dryRun, func(store.Object) (store.Object, error) {
+	return s.change(ctx, s.target(r.options.dryRun), key, subresource, func(store.Object) (store.Object, error) {
 		return clone(r.object), nil
 	})
 }
 
-// change stores what an edit makes of an object, or, on a dry run, only tells what would be stored.
-func (s *server) change(ctx context.Context, key store.Key, subresource string, dryRun bool, e edit) (store.Object, error) {
-	next := func(old store.Object) (store.Object, error) {
-		wanted, err := e(clone(old))
+// change stores what an edit makes of an object.
+func (s *server) change(ctx context.Context, to *store.Store, key store.Key, subresource string, e edit) (store.Object, error) {
+	obj, err := to.Update(ctx, s.stored, key, "", func(old store.Object) (store.Object, error) {
+		current, err := s.served(old)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.preconditions(wanted, old); err != nil {
+		wanted, err := e(clone(current))
+		if err != nil {
+			return nil, err
+		}
+		if err := s.preconditions(wanted, current); err != nil {
 			return nil, err
 		}
 		if subresource == subresourceStatus {
-			return s.nextStatus(wanted, old)
+			wanted, err = s.nextStatus(wanted, current)
+			if err != nil {
+				return nil, err
+			}
+			return s.toStoredStatus(wanted, old)
 		}
-		return s.next(ctx, wanted, old)
+		if wanted, err = s.next(ctx, wanted, current); err != nil {
+			return nil, err
+		}
+		return s.toStored(ctx, wanted, old)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s.store(dryRun).Update(ctx, s.Kind, key, "", next)
+	return s.served(obj)
 }
 
 // preconditions compares the uid and the version that a caller has seen with those there are.
@@ -112,6 +126,7 @@ func (s *server) admit(ctx context.Context, obj, old store.Object) error {
 	if s.Default != nil {
 		s.Default(ctx, obj, old)
 	}
+	s.noteTrace(ctx, obj, old)
 	causes = append(causes, s.validateMetadata(obj, old)...)
 	faults, err := s.shape.Check(obj, nil)
 	if err != nil {

@@ -16,3 +16,10 @@ const (
 
 // WarningKey is the metadata key under which servers send warnings about a request, one value each.
 const WarningKey = "fairlead-warning"
+
+// AnnotationTraceParent holds the W3C traceparent of the write that an object's spec comes from, where it was traced.
+const AnnotationTraceParent = "fairlead.dev/traceparent"
+
+// AnnotationConversion begins the annotations that hold what an object of one version says and another version cannot; the
+// other version's name follows.
+const AnnotationConversion = "conversion.fairlead.dev/"
