@@ -60,8 +60,15 @@ test: cluster ## Run all tests, on the local Kubernetes too.
 		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 40m $(PACKAGES)
 
 .PHONY: bench
-bench: ## Run the benchmarks.
+bench: bench-go bench-table ## Run the Go benchmarks, then measure beside raw etcd and kube-apiserver.
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks.
 	@go test -run '^$$' -bench . -benchtime 2s $(PACKAGES) | grep -v 'no test files'
+
+.PHONY: bench-table
+bench-table: build ## Measure raw etcd, kube-apiserver and Fairlead side by side.
+	@go run ./services/e2e/cmd/bench --bin $(BIN) $(BENCH)
 
 .PHONY: quickstart
 quickstart: packages build ## From source to a running, event-driven service on a local Kubernetes, and leave it running.
