@@ -27,7 +27,10 @@ const patience = 20 * time.Second
 // Run runs the suite. open returns a store that runs and holds nothing, for each test anew.
 func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	t.Helper()
-	for _, group := range []map[string]func(*testing.T, *store.Store){writeTests(), deleteTests(), listTests(), watchTests(), cacheTests(), modelTests(), generationTests(), transactionTests()} {
+	for _, group := range []map[string]func(*testing.T, *store.Store){
+		writeTests(), deleteTests(), listTests(), watchTests(), cacheTests(), modelTests(),
+		generationTests(), transactionTests(), ttlTests(),
+	} {
 		for _, name := range slices.Sorted(maps.Keys(group)) {
 			t.Run(name, func(t *testing.T) { group[name](t, open(t)) })
 		}
