@@ -24,9 +24,9 @@ import (
 
 // What became of a document.
 const (
-	Created    = "created"
-	Configured = "configured"
-	Unchanged  = "unchanged"
+	Created    = wire.Created
+	Configured = wire.Configured
+	Unchanged  = wire.Unchanged
 )
 
 // MaxDocuments is how many documents one call may have.

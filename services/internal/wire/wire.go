@@ -17,9 +17,24 @@ const (
 // WarningKey is the metadata key under which servers send warnings about a request, one value each.
 const WarningKey = "fairlead-warning"
 
+// Names of Fairlead's own services, in tokens and in certificates.
+const (
+	// GroupServices is the group that they are in: the organisation of their certificates.
+	GroupServices = "system:fairlead:services"
+	// ServiceUserPrefix is what their users begin with: the common names of their certificates.
+	ServiceUserPrefix = "system:fairlead:"
+)
+
 // AnnotationTraceParent holds the W3C traceparent of the write that an object's spec comes from, where it was traced.
 const AnnotationTraceParent = "fairlead.dev/traceparent"
 
 // AnnotationConversion begins the annotations that hold what an object of one version says and another version cannot; the
 // other version's name follows.
 const AnnotationConversion = "conversion.fairlead.dev/"
+
+// What becomes of a document that is applied.
+const (
+	Created    = "created"
+	Configured = "configured"
+	Unchanged  = "unchanged"
+)

@@ -66,7 +66,7 @@ type ClusterRoleServiceClient interface {
 	// with it as stored.
 	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*ClusterRole, error)
 	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
-	// needs the rights of Get and of the write.
+	// needs the right to patch, and to create what does not exist.
 	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ClusterRoleServiceWatchResponse], error)
@@ -225,7 +225,7 @@ type ClusterRoleServiceServer interface {
 	// with it as stored.
 	Rollback(context.Context, *v1.RollbackRequest) (*ClusterRole, error)
 	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
-	// needs the rights of Get and of the write.
+	// needs the right to patch, and to create what does not exist.
 	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[ClusterRoleServiceWatchResponse]) error

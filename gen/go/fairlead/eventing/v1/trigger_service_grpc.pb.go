@@ -69,7 +69,7 @@ type TriggerServiceClient interface {
 	// with it as stored.
 	Rollback(ctx context.Context, in *v1.RollbackRequest, opts ...grpc.CallOption) (*Trigger, error)
 	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
-	// needs the rights of Get and of the write.
+	// needs the right to patch, and to create what does not exist.
 	Prepare(ctx context.Context, in *v1.PrepareRequest, opts ...grpc.CallOption) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(ctx context.Context, in *v1.WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TriggerServiceWatchResponse], error)
@@ -240,7 +240,7 @@ type TriggerServiceServer interface {
 	// with it as stored.
 	Rollback(context.Context, *v1.RollbackRequest) (*Trigger, error)
 	// Prepare checks a document of an atomic apply, and answers with what is to be written, which it leaves to others. It
-	// needs the rights of Get and of the write.
+	// needs the right to patch, and to create what does not exist.
 	Prepare(context.Context, *v1.PrepareRequest) (*v1.PrepareResponse, error)
 	// Watch streams the changes of objects.
 	Watch(*v1.WatchRequest, grpc.ServerStreamingServer[TriggerServiceWatchResponse]) error
