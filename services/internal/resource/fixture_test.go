@@ -101,7 +101,23 @@ func start(t *testing.T) *fixture { return startWith(t, everyone{}) }
 
 func startWith(t *testing.T, who everyone) *fixture {
 	t.Helper()
-	client := etcdtest.Start(t)
+	return startHandlers(t, who,
+		resource.Handler{Kind: kind(t, &buildv1.Build{}), Hooks: buildHooks()},
+		resource.Handler{Kind: kind(t, &servingv1.Revision{})},
+		resource.Handler{Kind: kind(t, &authv1.ClusterRole{})},
+		resource.Handler{Kind: kind(t, &authv1.ClusterRoleBinding{})},
+	)
+}
+
+func startEtcd(t *testing.T) *clientv3.Client {
+	t.Helper()
+	return etcdtest.Start(t)
+}
+
+// startHandlers serves kinds on an etcd of their own.
+func startHandlers(t *testing.T, who everyone, handlers ...resource.Handler) *fixture {
+	t.Helper()
+	client := startEtcd(t)
 	st, err := store.New(client, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,12 +132,7 @@ func startWith(t *testing.T, who everyone) *fixture {
 	err = resource.Register(server, resource.Deps{
 		Store:      st,
 		Namespaces: namespaces{"shop": kube.NamespaceActive, "other": kube.NamespaceActive, "ending": kube.NamespaceTerminating},
-	},
-		resource.Handler{Kind: kind(t, &buildv1.Build{}), Hooks: buildHooks()},
-		resource.Handler{Kind: kind(t, &servingv1.Revision{})},
-		resource.Handler{Kind: kind(t, &authv1.ClusterRole{})},
-		resource.Handler{Kind: kind(t, &authv1.ClusterRoleBinding{})},
-	)
+	}, handlers...)
 	if err != nil {
 		t.Fatal(err)
 	}
