@@ -14,6 +14,7 @@ import (
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/store/encryption"
 )
 
 // Options are the choices of a Store. The zero value is good.
@@ -42,6 +43,8 @@ type Options struct {
 	HistoryEvents int
 	// HistoryBytes bounds the changes that a cache remembers by their size; 32 MiB by default.
 	HistoryBytes int
+	// Encryption is the keys for kinds that are encrypted at rest. Without it, these can be neither written nor read.
+	Encryption *encryption.Keys
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -188,18 +191,4 @@ func (s *Store) decodeStored(k kinds.Kind, path string, raw []byte, revision int
 // limit gives a call to etcd an end.
 func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.opts.RequestTimeout)
-}
-
-// Get returns the newest state of an object.
-func (s *Store) Get(ctx context.Context, k kinds.Kind, key Key) (obj Object, err error) {
-	defer s.metrics.observe(ctx, "get", k, &err)()
-	path, err := s.keys.object(k, key)
-	if err != nil {
-		return nil, err
-	}
-	got, err := s.read(ctx, k, key, path)
-	if err != nil {
-		return nil, err
-	}
-	return got.object, nil
 }
