@@ -423,4 +423,3 @@ func swap(t *testing.T, dir, a, b string) {
 		t.Fatal(err)
 	}
 }
-

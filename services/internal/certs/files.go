@@ -101,7 +101,9 @@ func (p pair) finish() error {
 }
 
 func belongs(cert *x509.Certificate, key crypto.Signer) bool {
-	public, ok := cert.PublicKey.(interface{ Equal(other crypto.PublicKey) bool })
+	public, ok := cert.PublicKey.(interface {
+		Equal(other crypto.PublicKey) bool
+	})
 	return ok && public.Equal(key.Public())
 }
 

@@ -17,14 +17,8 @@ import (
 	"regexp"
 	"slices"
 	"sync/atomic"
-)
 
-// Names in certificates of services.
-const (
-	// Organization is the organisation of the certificates of this installation's services: the group they are in.
-	Organization = "system:fairlead:services"
-	// NamePrefix is what the common names of their certificates begin with: their users.
-	NamePrefix = "system:fairlead:"
+	"fairlead.dev/services/internal/wire"
 )
 
 var leafNames = regexp.MustCompile(`^[a-z0-9-]{1,50}$`)
@@ -95,7 +89,7 @@ func (l *Leaf) due(h *held, b *bundle) string {
 	if cert.CheckSignatureFrom(b.certs[0]) != nil {
 		return "it is not signed by the authority"
 	}
-	if cert.Subject.CommonName != NamePrefix+l.name || !slices.Contains(cert.Subject.Organization, Organization) {
+	if cert.Subject.CommonName != wire.ServiceUserPrefix+l.name || !slices.Contains(cert.Subject.Organization, wire.GroupServices) {
 		return "it names another service"
 	}
 	for _, host := range l.hosts {
@@ -129,7 +123,7 @@ func (l *Leaf) issue(p pair, b *bundle, hosts []string) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	template.Subject = pkix.Name{CommonName: NamePrefix + l.name, Organization: []string{Organization}}
+	template.Subject = pkix.Name{CommonName: wire.ServiceUserPrefix + l.name, Organization: []string{wire.GroupServices}}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, h := range hosts {
@@ -220,7 +214,7 @@ func (a *Authority) verifyServer(c tls.ConnectionState) error {
 	if _, err := leaf.Verify(options); err != nil {
 		return fmt.Errorf("certs: the server's certificate: %w; both sides need the ca.crt of the same installation", err)
 	}
-	if !slices.Contains(leaf.Subject.Organization, Organization) {
+	if !slices.Contains(leaf.Subject.Organization, wire.GroupServices) {
 		return fmt.Errorf("certs: the server's certificate is for %q, which is no service of Fairlead", leaf.Subject)
 	}
 	return nil

@@ -6,6 +6,7 @@ package rpc
 import (
 	"context"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -19,38 +20,28 @@ const AuthorizationKey = "authorization"
 const howToSend = "send a token in the `authorization` header, as `Bearer TOKEN`; " +
 	"the administrator's token is in the file that the server names when it starts, others are issued by fairlead.auth.v1.TokenService"
 
-// authn finds out who the caller is. Only calls of health and reflection need no token.
-func authn(authenticator Authenticator, methods *methods) interceptor {
-	begin := func(ctx context.Context, fullMethod string) (context.Context, error) {
-		if methods.lookup(fullMethod).open {
-			callFrom(ctx).open = true
-			return ctx, nil
-		}
-		token, err := bearer(ctx)
-		if err != nil {
-			return ctx, err
-		}
-		id, err := authenticator.Authenticate(ctx, token)
-		if err != nil {
-			return ctx, err
-		}
-		if id == nil || id.User == "" {
-			return ctx, apierror.Unauthorized("the token names no user; %s", howToSend)
-		}
-		callFrom(ctx).user = id.User
-		return WithIdentity(ctx, id), nil
-	}
+// authentication finds out who callers are.
+type authentication struct {
+	authn   Authenticator
+	methods *methods
+	// certificates tells that a client certificate stands for one of our services.
+	certificates bool
+	now          func() time.Time
+}
+
+// authn finds out who the caller is. Only calls of health and reflection need no caller.
+func authn(a *authentication) interceptor {
 	return interceptor{
 		name: InterceptorAuthn,
 		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			ctx, err := begin(ctx, info.FullMethod)
+			ctx, err := a.begin(ctx, info.FullMethod, false)
 			if err != nil {
 				return nil, err
 			}
 			return next(ctx, req)
 		},
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			ctx, err := begin(ss.Context(), info.FullMethod)
+			ctx, err := a.begin(ss.Context(), info.FullMethod, true)
 			if err != nil {
 				return err
 			}
@@ -59,9 +50,38 @@ func authn(authenticator Authenticator, methods *methods) interceptor {
 	}
 }
 
-// bearer returns the token that the caller sent. No part of what was sent is in the error.
-func bearer(ctx context.Context) (string, error) {
-	sent := metadata.ValueFromIncomingContext(ctx, AuthorizationKey)
+func (a *authentication) begin(ctx context.Context, fullMethod string, stream bool) (context.Context, error) {
+	c := callFrom(ctx)
+	if a.methods.lookup(fullMethod).open {
+		c.open = true
+		return ctx, nil
+	}
+	if a.certificates {
+		if id := ofCertificate(ctx, a.now()); id != nil {
+			c.user = id.User
+			return WithIdentity(ctx, id), nil
+		}
+	}
+	token, err := bearer(metadata.ValueFromIncomingContext(ctx, AuthorizationKey))
+	if err != nil {
+		return ctx, err
+	}
+	if stream {
+		c.token, c.sinceAuthn = token, changes(a.authn) // before it is asked
+	}
+	id, err := a.authn.Authenticate(ctx, token)
+	if err != nil {
+		return ctx, err
+	}
+	if id == nil || id.User == "" {
+		return ctx, apierror.Unauthorized("the token names no user; %s", howToSend)
+	}
+	c.user = id.User
+	return WithIdentity(ctx, id), nil
+}
+
+// bearer returns the token among the headers that the caller sent. No part of what was sent is in the error.
+func bearer(sent []string) (string, error) {
 	switch len(sent) {
 	case 0:
 		return "", apierror.Unauthorized("no token came with the call; %s", howToSend)

@@ -14,7 +14,8 @@ import (
 )
 
 // authz finds out whether the caller may make the call. A method that says nothing about the right it needs is refused.
-func authz(authorizer Authorizer, methods *methods) interceptor {
+// Streams end when the caller may no longer.
+func authz(authorizer Authorizer, methods *methods, streams *streams) interceptor {
 	a := &authorization{authorizer}
 	return interceptor{
 		name: InterceptorAuthz,
@@ -28,21 +29,42 @@ func authz(authorizer Authorizer, methods *methods) interceptor {
 		},
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			m := methods.lookup(info.FullMethod)
-			if !m.readsRequest() {
-				if _, err := a.check(ss.Context(), info.FullMethod, m, nil); err != nil {
-					return err
-				}
+			if m.open {
 				return next(srv, ss)
 			}
-			return next(srv, &authorizedStream{ServerStream: ss, check: func(msg proto.Message) error {
-				_, err := a.check(ss.Context(), info.FullMethod, m, msg)
-				return err
-			}})
+			if _, ok := IdentityFrom(ss.Context()); !ok {
+				return nobody()
+			}
+			open := streams.begin(ss, info.IsClientStream)
+			return open.close(a.stream(srv, open, info.FullMethod, m, next))
 		},
 	}
 }
 
 type authorization struct{ authorizer Authorizer }
+
+// stream authorises a stream, by its first message where that tells which right it needs.
+func (a *authorization) stream(srv any, open *openStream, fullMethod string, m method, next grpc.StreamHandler) error {
+	check := func(msg proto.Message) error {
+		since := changes(a.authorizer) // before it is asked
+		if _, err := a.check(open.ctx, fullMethod, m, msg); err != nil {
+			return err
+		}
+		if attrs, ok := m.attributes(msg); ok {
+			open.allowed(attrs, since)
+		}
+		return nil
+	}
+	if m.readsRequest() {
+		return next(srv, &authorizedStream{ServerStream: open, check: check})
+	}
+	if err := check(nil); err != nil {
+		return err
+	}
+	return next(srv, open)
+}
+
+func nobody() error { return apierror.Unauthorized("no caller is known; %s", howToSend) }
 
 func (a *authorization) check(ctx context.Context, fullMethod string, m method, msg proto.Message) (context.Context, error) {
 	if m.open {
@@ -50,7 +72,7 @@ func (a *authorization) check(ctx context.Context, fullMethod string, m method, 
 	}
 	id, ok := IdentityFrom(ctx)
 	if !ok {
-		return ctx, apierror.Unauthorized("no caller is known; %s", howToSend)
+		return ctx, nobody()
 	}
 	if m.authenticated {
 		return ctx, nil

@@ -118,6 +118,9 @@ func ofAccess(md protoreflect.MethodDescriptor) method {
 	if !ok || access == nil {
 		return method{}
 	}
+	if access.GetOpen() {
+		return method{open: true}
+	}
 	if access.GetAuthenticated() {
 		return method{authenticated: true, request: md.Input()}
 	}

@@ -23,6 +23,10 @@ type call struct {
 	user string
 	err  error // before it became a status
 	open bool
+	// token is what the caller was authenticated by; it must never be logged. It is kept of streams only.
+	token string
+	// sinceAuthn is closed when the authenticator's answers have changed since the caller was authenticated.
+	sinceAuthn <-chan struct{}
 }
 
 type callKey struct{}

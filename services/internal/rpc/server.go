@@ -15,6 +15,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+
+	"fairlead.dev/services/internal/tracing"
 )
 
 const (
@@ -22,6 +24,9 @@ const (
 	pingTimeout      = 20 * time.Second
 	idleTimeout      = 15 * time.Minute
 	maxHeaderBytes   = 64 << 10
+	// maxConnectionAge is after how long a client begins a new connection, with the certificate that it has by then. Calls
+	// that are going on stay on the old one.
+	maxConnectionAge = time.Hour
 )
 
 // NewServer makes a server with every interceptor, health and reflection. Services are registered on it by the caller.
@@ -34,6 +39,10 @@ func NewServer(cfg Config) (*grpc.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	connections := keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: cfg.KeepaliveInterval, Timeout: pingTimeout}
+	if cfg.ClientCAs != nil {
+		connections.MaxConnectionAge = maxConnectionAge
+	}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(chain.unary()...),
 		grpc.ChainStreamInterceptor(chain.stream()...),
@@ -41,19 +50,20 @@ func NewServer(cfg Config) (*grpc.Server, error) {
 		grpc.MaxConcurrentStreams(cfg.MaxConcurrentStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: idleTimeout,
-			Time:              cfg.KeepaliveInterval,
-			Timeout:           pingTimeout,
-		}),
+		grpc.KeepaliveParams(connections),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime:             cfg.MinPingInterval,
 			PermitWithoutStream: true,
 		}),
 	}
 	if cfg.TLS != nil {
-		options = append(options, grpc.Creds(newServerCredentials(cfg.TLS)))
+		secure := cfg.TLS
+		if cfg.ClientCAs != nil {
+			secure = askForCertificates(secure, cfg.ClientCAs)
+		}
+		options = append(options, grpc.Creds(newServerCredentials(secure)))
 	}
+	options = append(options, tracing.ServerOptions(cfg.TracerProvider)...)
 	server := grpc.NewServer(options...)
 	if cfg.Health == nil {
 		cfg.Health = health.NewServer()
@@ -73,14 +83,16 @@ func newChain(cfg Config) (chain, error) {
 		return nil, fmt.Errorf("rpc: %w", err)
 	}
 	methods := &methods{}
+	now := time.Now
+	known := remember(cfg.Authn, now)
 	return chain{
 		requestID(),
 		logCalls(cfg.Log),
 		metrics,
 		recovery(),
 		deadline(cfg.UnaryTimeout),
-		authn(cfg.Authn, methods),
-		authz(cfg.Authz, methods),
+		authn(&authentication{authn: known, methods: methods, certificates: cfg.ClientCAs != nil, now: now}),
+		authz(cfg.Authz, methods, newStreams(known, cfg.Authz, now)),
 		validate,
 	}, nil
 }

@@ -1,0 +1,352 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+const (
+	// clusterInterval is how often the cluster is asked about streams of its identities, which it tells nobody of.
+	clusterInterval = 500 * time.Millisecond
+	// changeInterval is how long a change waits for those that come with it.
+	changeInterval = 50 * time.Millisecond
+	// retryInterval is how soon what could not be answered is asked again. The stream goes on meanwhile.
+	retryInterval = time.Second
+	// clockInterval is how often the clock is looked at while nothing is due: it may have been set.
+	clockInterval = 30 * time.Second
+	// maxClusterAsks is how many questions about streams the cluster has before it at once.
+	maxClusterAsks = 8
+)
+
+// streams ends streams whose callers have lost what let them in: the token revoked, expired or without its key, the right
+// taken away. Nothing is done while nothing changes, however many streams there are; where the cluster decides, it is
+// asked again all the time. What cannot be found out ends no stream.
+type streams struct {
+	authn Authenticator
+	authz Authorizer
+	now   func() time.Time
+
+	mu      sync.Mutex
+	open    map[*openStream]struct{}
+	running bool
+	wake    chan struct{}
+}
+
+func newStreams(authn Authenticator, authz Authorizer, now func() time.Time) *streams {
+	return &streams{authn: authn, authz: authz, now: now, open: map[*openStream]struct{}{}, wake: make(chan struct{}, 1)}
+}
+
+// openStream is a stream that ends when its caller has lost what let it in.
+type openStream struct {
+	grpc.ServerStream
+
+	ctx context.Context //nolint:containedctx // grpc.ServerStream hands its context out by a method
+	end context.CancelCauseFunc
+	of  *streams
+	// token is empty for callers that were known by a certificate.
+	token string
+	// reads tells that the handler may wait for messages, rather than for the context.
+	reads bool
+
+	// id, ask and what follows are guarded by of.mu.
+	id  *Identity
+	ask *Attributes
+	// sinceAuthn and sinceAuthz are closed when the answers have changed since they were given.
+	sinceAuthn, sinceAuthz <-chan struct{}
+}
+
+// streamEnd is why a stream was ended.
+type streamEnd struct{ why *apierror.Error }
+
+func (e *streamEnd) Error() string { return e.why.Error() }
+
+// begin takes a stream of a known caller into care. The caller calls close.
+func (s *streams) begin(ss grpc.ServerStream, reads bool) *openStream {
+	ctx, end := context.WithCancelCause(ss.Context())
+	c := callFrom(ctx)
+	id, _ := IdentityFrom(ctx)
+	o := &openStream{ServerStream: ss, ctx: ctx, end: end, of: s, token: c.token, reads: reads, id: id, sinceAuthn: c.sinceAuthn}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[o] = struct{}{}
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+	s.look()
+	return o
+}
+
+// allowed notes which right the stream needs. It was asked for after since was taken.
+func (o *openStream) allowed(a Attributes, since <-chan struct{}) {
+	o.of.mu.Lock()
+	defer o.of.mu.Unlock()
+	o.ask, o.sinceAuthz = &a, since
+	if closed(since) {
+		o.of.look()
+	}
+}
+
+// close lets the stream go. It returns what the caller is told: err, or why the stream was ended.
+func (o *openStream) close(err error) error {
+	o.of.mu.Lock()
+	delete(o.of.open, o)
+	if len(o.of.open) == 0 {
+		o.of.look()
+	}
+	o.of.mu.Unlock()
+	if why := o.ended(); why != nil {
+		err = why
+	}
+	o.end(nil)
+	return err
+}
+
+// ended returns why the stream was ended; nil while it was not.
+func (o *openStream) ended() error {
+	if end, ok := context.Cause(o.ctx).(*streamEnd); ok { //nolint:errorlint // set by us, as it is
+		return end.why
+	}
+	return nil
+}
+
+// Context ends with the stream.
+func (o *openStream) Context() context.Context { return o.ctx }
+
+// SendMsg sends nothing once the stream was ended. What was waiting to be sent then may still be.
+func (o *openStream) SendMsg(m any) error {
+	if why := o.ended(); why != nil {
+		return why
+	}
+	return o.ServerStream.SendMsg(m)
+}
+
+// RecvMsg returns when the stream is ended, too.
+func (o *openStream) RecvMsg(m any) error {
+	if !o.reads {
+		return o.ServerStream.RecvMsg(m)
+	}
+	if why := o.ended(); why != nil {
+		return why
+	}
+	got := make(chan error, 1)
+	go func() { got <- o.ServerStream.RecvMsg(m) }() // ends with the handler, which returns once we do
+	select {
+	case err := <-got:
+		return err
+	case <-o.ctx.Done():
+		if why := o.ended(); why != nil {
+			return why
+		}
+		return o.ctx.Err() //nolint:wrapcheck // what the transport would say
+	}
+}
+
+// look has the streams looked at.
+func (s *streams) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run looks after the streams as long as there are any.
+func (s *streams) run() {
+	var cluster sync.WaitGroup
+	defer cluster.Wait()
+	var asking atomic.Bool // one round at a time
+	var lastCluster time.Time
+	timer := time.NewTimer(clockInterval)
+	defer timer.Stop()
+	for {
+		authn, authz := changes(s.authn), changes(s.authz) // before anything is asked
+		due, ofCluster, next, any := s.survey(authn, authz)
+		if !any {
+			return
+		}
+		if len(due) > 0 && s.askLocal(due, authn, authz) {
+			next = min(next, retryInterval)
+		}
+		if len(ofCluster) > 0 {
+			next = min(next, clusterInterval)
+			if time.Since(lastCluster) >= clusterInterval && asking.CompareAndSwap(false, true) {
+				lastCluster = time.Now()
+				cluster.Go(func() {
+					defer asking.Store(false)
+					s.askCluster(ofCluster)
+				})
+			}
+		}
+		timer.Reset(next)
+		select {
+		case <-authn:
+			time.Sleep(changeInterval)
+		case <-authz:
+			time.Sleep(changeInterval)
+		case <-s.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// changes returns what tells of the next change; nil for what does not change.
+func changes(of any) <-chan struct{} {
+	if c, ok := of.(Changing); ok {
+		return c.Changed()
+	}
+	return nil
+}
+
+// survey ends the streams that have expired, and returns those about which something has changed, those about which the
+// cluster is asked, and how long nothing else expires. It is false when there are none, and nobody looks after them then.
+func (s *streams) survey(authn, authz <-chan struct{}) (due, ofCluster []*openStream, next time.Duration, any bool) {
+	now := s.now()
+	next = clockInterval
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) == 0 {
+		s.running = false
+		return nil, nil, 0, false
+	}
+	for o := range s.open {
+		if !o.id.Expires.IsZero() {
+			left := o.id.Expires.Sub(now)
+			if left <= 0 {
+				o.end(&streamEnd{expired(o.id)})
+				continue
+			}
+			next = min(next, left)
+		}
+		if o.id.Source == SourceCluster {
+			ofCluster = append(ofCluster, o)
+		} else if closed(o.sinceAuthn) || closed(o.sinceAuthz) {
+			due = append(due, o)
+		}
+	}
+	return due, ofCluster, next, true
+}
+
+func expired(id *Identity) *apierror.Error {
+	what := "token"
+	if id.Source == SourceCertificate {
+		what = "certificate"
+	}
+	return apierror.Unauthorized("the stream has ended: the %s that it was opened with has expired; open it again with a new one", what)
+}
+
+// askLocal asks again about streams. It tells whether some could not be answered.
+func (s *streams) askLocal(due []*openStream, authn, authz <-chan struct{}) (again bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), retryInterval)
+	defer cancel()
+	q := &questions{authn: s.authn, authz: s.authz, tokens: map[string]answer{}, rights: map[right]error{}}
+	for _, o := range due {
+		if !s.settle(ctx, q, o, authn, authz) {
+			again = true
+		}
+	}
+	return again
+}
+
+// askCluster asks the cluster about streams, each question once.
+func (s *streams) askCluster(all []*openStream) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	byToken := map[string][]*openStream{}
+	for _, o := range all {
+		byToken[o.token] = append(byToken[o.token], o)
+	}
+	slots := make(chan struct{}, maxClusterAsks)
+	var wg sync.WaitGroup
+	for _, group := range byToken {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			q := &questions{authn: s.authn, authz: s.authz, tokens: map[string]answer{}, rights: map[right]error{}}
+			for _, o := range group {
+				s.settle(ctx, q, o, nil, nil)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// settle asks about one stream, and ends it if it may not go on. It is false when that could not be found out.
+func (s *streams) settle(ctx context.Context, q *questions, o *openStream, authn, authz <-chan struct{}) bool {
+	s.mu.Lock()
+	id, ask := o.id, o.ask
+	s.mu.Unlock()
+	id, err := q.ask(ctx, o.token, id, ask)
+	var denied *apierror.Error
+	if err != nil && (!errors.As(err, &denied) || denied.Reason != apierror.ReasonUnauthorized && denied.Reason != apierror.ReasonForbidden) {
+		return false
+	}
+	if denied != nil {
+		why := *denied
+		why.Message = "the stream has ended: " + denied.Message
+		o.end(&streamEnd{&why})
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.id, o.sinceAuthn = id, authn
+	if ask == o.ask {
+		o.sinceAuthz = authz
+	}
+	return true
+}
+
+// questions are asked once each, however many streams they are about.
+type questions struct {
+	authn  Authenticator
+	authz  Authorizer
+	tokens map[string]answer
+	rights map[right]error
+}
+
+type answer struct {
+	id  *Identity
+	err error
+}
+
+type right struct {
+	id *Identity
+	a  Attributes
+}
+
+// ask returns who the caller is now, or why it may not go on.
+func (q *questions) ask(ctx context.Context, token string, id *Identity, ask *Attributes) (*Identity, error) {
+	if token != "" {
+		known, ok := q.tokens[token]
+		if !ok {
+			known.id, known.err = q.authn.Authenticate(ctx, token)
+			q.tokens[token] = known
+		}
+		switch {
+		case known.err != nil:
+			return nil, known.err
+		case known.id == nil || known.id.User != id.User:
+			return nil, apierror.Unauthorized("the token stands for somebody else now")
+		}
+		id = known.id
+	}
+	if ask == nil {
+		return id, nil
+	}
+	r := right{id, *ask}
+	err, ok := q.rights[r]
+	if !ok {
+		err = q.authz.Authorize(ctx, id, *ask)
+		q.rights[r] = err
+	}
+	return id, err
+}
