@@ -88,6 +88,8 @@ type Store struct {
 	dryRun bool
 	// tx takes note of writes instead of etcd, if set.
 	tx *Tx
+	// full is signalled when etcd refuses a write because it has no space.
+	full chan struct{}
 }
 
 // New makes a Store over client, which stays the caller's. It calls nothing yet.
@@ -104,7 +106,8 @@ func New(client *clientv3.Client, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, opts: opts, keys: keys, log: opts.Log.With("component", "store"), metrics: m}
+	s := &Store{client: client, opts: opts, keys: keys, log: opts.Log.With("component", "store"), metrics: m, full: make(chan struct{}, 1)}
+
 	s.caches = newCaches(s)
 	return s, nil
 }
