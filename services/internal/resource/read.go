@@ -31,11 +31,11 @@ func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.
 			return nil, apierror.BadRequest("resourceVersion: %q is none: leave it out, or send one that came from here", v)
 		}
 	}
-	obj, err := s.deps.Store.Get(ctx, s.stored, key)
+	item, err := s.deps.Store.GetItem(ctx, s.stored, key, r.GetResourceVersion())
 	if err != nil {
 		return nil, err
 	}
-	return s.served(obj)
+	return s.served(item.Object())
 }
 
 func (s *server) serveList(ctx context.Context, in proto.Message, out protoreflect.MessageType) (proto.Message, error) {
