@@ -23,30 +23,6 @@ type mark struct {
 	Unix     int64 `json:"unix"`
 }
 
-// compactLoop compacts at each interval until ctx ends.
-func (s *Store) compactLoop(ctx context.Context) {
-	ticker := time.NewTicker(s.opts.CompactionInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		// A watch of a kind that rests would be taken up again from before the compaction.
-		for _, c := range s.caches.all() {
-			c.askProgress()
-		}
-		mine, err := s.compact(ctx)
-		if err == nil && mine {
-			err = s.maintain(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("etcd was not looked after; it is tried again at the next interval", "error", err)
-		}
-	}
-}
-
 // compact notes the newest revision, and removes the history up to the newest revision that was noted KeepHistory ago. Of
 // several processes, one does it in each interval, and is told so.
 func (s *Store) compact(ctx context.Context) (mine bool, err error) {

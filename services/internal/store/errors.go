@@ -73,6 +73,12 @@ func (s *Store) etcdError(caller context.Context, err error) error {
 
 // writeError is etcdError for a write.
 func (s *Store) writeError(caller context.Context, err error) error {
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		select {
+		case s.full <- struct{}{}:
+		default:
+		}
+	}
 	return s.etcdError(caller, err)
 }
 

@@ -23,8 +23,16 @@ func Start(t testing.TB) *clientv3.Client {
 // StartEmbedded runs an etcd on dir until the test ends.
 func StartEmbedded(t testing.TB, dir string) *etcd.Embedded {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	e, err := etcd.StartEmbedded(t.Context(), etcd.Config{Dir: dir, Log: log})
+	return StartWith(t, etcd.Config{Dir: dir})
+}
+
+// StartWith runs an etcd of a configuration until the test ends. Without a log in it, errors go to stderr.
+func StartWith(t testing.TB, c etcd.Config) *etcd.Embedded {
+	t.Helper()
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	}
+	e, err := etcd.StartEmbedded(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
