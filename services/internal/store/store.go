@@ -119,7 +119,8 @@ func (s *Store) Run(ctx context.Context) error {
 		return err
 	}
 	if s.opts.CompactionInterval > 0 {
-		s.caches.spawn(func() { s.compactLoop(s.caches.ctx) })
+		s.caches.spawn(func() { s.lookAfter(s.caches.ctx) })
+
 	}
 	<-ctx.Done()
 	s.caches.stop()
