@@ -20,12 +20,20 @@ import (
 	"time"
 
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"fairlead.dev/services/e2e/harness"
 )
 
 // token reads the admin's token.
 func token(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile(s.server.Config().Token)
+	return tokenOf(t, s.server.Config())
+}
+
+// tokenOf reads the token of a server's admin.
+func tokenOf(t *testing.T, of harness.ServerConfig) string {
+	t.Helper()
+	data, err := os.ReadFile(of.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +80,13 @@ func fields(st *kmetav1.Status) []string {
 // httpClient speaks TLS to the front door, by its own authority.
 func httpClient(t *testing.T) *http.Client {
 	t.Helper()
-	ca, err := os.ReadFile(s.server.Config().CA())
+	return clientOf(t, s.server.Config())
+}
+
+// clientOf speaks TLS to the front door of a server.
+func clientOf(t *testing.T, of harness.ServerConfig) *http.Client {
+	t.Helper()
+	ca, err := os.ReadFile(of.CA())
 	if err != nil {
 		t.Fatal(err)
 	}

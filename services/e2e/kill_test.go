@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"fairlead.dev/services/e2e/harness"
 	"fairlead.dev/services/e2e/load"
 )
 
@@ -30,14 +31,14 @@ func short[T any](brief, long T) T {
 	return brief
 }
 
-// mixedLoad starts writes, watches and builds in a namespace of their own.
-func mixedLoad(t *testing.T) (*load.Load, string) {
+// mixedLoad starts writes, watches and builds in a namespace of their own, at the front door of a server.
+func mixedLoad(t *testing.T, at harness.ServerConfig) (*load.Load, string) {
 	t.Helper()
 	ns := namespace(t)
-	client := httpClient(t)
+	client := clientOf(t, at)
 	client.Timeout = 0
 	return load.Start(t.Context(), load.Config{
-		Door:      &load.Door{URL: fmt.Sprintf("https://127.0.0.1:%d", s.server.Config().Ports.HTTPS), Client: client, Token: token(t)},
+		Door:      &load.Door{URL: fmt.Sprintf("https://127.0.0.1:%d", at.Ports.HTTPS), Client: client, Token: tokenOf(t, at)},
 		Namespace: ns, Image: app(t), Writers: 2, Objects: 5, Watchers: 3, Builders: 2,
 		Pause: 20 * time.Millisecond, Patience: 3 * time.Minute,
 	}), ns
@@ -80,7 +81,7 @@ func onePodEach(t *testing.T, ns string) {
 // TestServerKilledAtRandom kills the server again and again under a mixed load: nothing that was acknowledged is lost,
 // no watcher misses anything, every build ends, in one pod.
 func TestServerKilledAtRandom(t *testing.T) {
-	l, ns := mixedLoad(t)
+	l, ns := mixedLoad(t, s.server.Config())
 	for range short(4, 200) {
 		pause(t, time.Second+rand.N(3*time.Second))
 		if err := s.server.Kill(); err != nil {
