@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -18,6 +20,7 @@ import (
 func (r *watchRun) catchUp(ctx context.Context) (cursor, error) {
 	ctx, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
+	r.next = r.cache.end()
 	watch := r.store.client.Watch(ctx, r.store.keys.kind(r.cache.kind),
 		clientv3.WithPrefix(), clientv3.WithRev(r.from+1), clientv3.WithPrevKV(), clientv3.WithCreatedNotify())
 	ticker := time.NewTicker(askInterval)
@@ -77,26 +80,29 @@ func (r *watchRun) tellDirect(ctx context.Context, resp clientv3.WatchResponse) 
 }
 
 // changeOf decodes an event of etcd, which must have the state before.
-func (r *watchRun) changeOf(ev *clientv3.Event) (change, error) {
-	ch := change{revision: ev.Kv.ModRevision}
-	path := string(ev.Kv.Key)
+func (r *watchRun) changeOf(ev *clientv3.Event) (*change, error) {
+	ch := &change{revision: ev.Kv.ModRevision}
+	var err error
 	if ev.Type != clientv3.EventTypeDelete {
-		now, err := r.store.decodeStored(r.cache.kind, path, ev.Kv.Value, ev.Kv.ModRevision)
-		if err != nil {
-			return change{}, err
+		if ch.object, err = r.entry(ev.Kv); err != nil {
+			return nil, err
 		}
-		ch.object = now.object
 	}
 	if ev.IsCreate() {
 		return ch, nil
 	}
 	if ev.PrevKv == nil {
-		return change{}, expired(fmt.Errorf("etcd no longer has the state of %s before revision %d", path, ch.revision))
+		return nil, expired(fmt.Errorf("etcd no longer has the state of %s before revision %d", ev.Kv.Key, ch.revision))
 	}
-	was, err := r.store.decodeStored(r.cache.kind, path, ev.PrevKv.Value, ev.PrevKv.ModRevision)
+	ch.previous, err = r.entry(ev.PrevKv)
+	return ch, err
+}
+
+func (r *watchRun) entry(kv *mvccpb.KeyValue) (*entry, error) {
+	path := string(kv.Key)
+	got, err := r.store.decodeStored(r.cache.kind, path, kv.Value, kv.ModRevision)
 	if err != nil {
-		return change{}, err
+		return nil, err
 	}
-	ch.previous = was.object
-	return ch, nil
+	return r.cache.form.entry(strings.TrimPrefix(path, r.cache.prefix), got), nil
 }

@@ -6,46 +6,138 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/metadata"
-
-	"fairlead.dev/services/internal/apierror"
 )
 
-// How long a cache waits after a failure: twice as long each time, up to the most.
+// How long the feed waits after a failure: twice as long each time, up to the most.
 const (
 	feedBackoff    = 100 * time.Millisecond
 	feedBackoffMax = 10 * time.Second
 )
 
-// askInterval is the time between questions to etcd how far a watch is, while someone waits for the answer. etcd does not
-// answer while the watch lags behind, so that one question may not be enough.
-const askInterval = 50 * time.Millisecond
+const (
+	// askDelay is how long an event is waited for that brings the feed as far as someone needs it, before etcd is asked.
+	askDelay = time.Millisecond
+	// askInterval is the time between questions to etcd how far the watch is, while someone waits for the answer. etcd does
+	// not answer while the watch lags behind, so that one question may not be enough.
+	askInterval = 50 * time.Millisecond
+)
 
-// errGap tells that etcd had compacted what the cache had not seen yet, and that the cache has listed again.
-var errGap = errors.New("etcd compacted changes that the cache had not seen")
+// errGap tells that there are changes that the feed has not seen and will not see.
+var errGap = errors.New("etcd has no record of the changes that come next")
 
-// feed keeps the cache up to date until ctx ends.
-func (c *Cache) feed(ctx context.Context) {
-	log := c.store.log.With("resource", ResourceOf(c.kind).String())
+// feed is the store's one watch of etcd, over all keys of the installation. It feeds all caches, so that a write of any kind
+// takes all of them on.
+type feed struct {
+	store    *Store
+	wg       *sync.WaitGroup
+	position position
+	// ask is signalled to have etcd asked how far the watch is; want, when somebody waits for a revision.
+	ask, want chan struct{}
+	// wanted is the highest revision that anybody waited for, and waiters is how many wait now.
+	wanted  atomic.Int64
+	waiters atomic.Int32
+	// lost is signalled when etcd seems to be another than it was.
+	lost chan struct{}
+
+	// mu is held while events are passed on.
+	mu      sync.Mutex
+	started bool
+	// caches by the part of keys between the installation's prefix and the object.
+	caches map[string]*Cache
+	// fills bounds how many caches are filled at once.
+	fills chan struct{}
+}
+
+func newFeed(s *Store, wg *sync.WaitGroup) *feed {
+	return &feed{
+		store: s, wg: wg, position: position{ch: make(chan struct{})},
+		ask: make(chan struct{}, 1), want: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		caches: map[string]*Cache{}, fills: make(chan struct{}, maxFills),
+	}
+}
+
+// position is how far the feed is: all caches that are filled have whatever was written up to there.
+type position struct {
+	at atomic.Int64
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (p *position) revision() int64 { return p.at.Load() }
+
+// moved returns a channel that is closed when the position, or what a cache has, moves.
+func (p *position) moved() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ch
+}
+
+// set moves the position, and wakes who waits.
+func (p *position) set(revision int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at.Store(revision)
+	close(p.ch)
+	p.ch = make(chan struct{})
+}
+
+// await notes that somebody waits for a revision, until the function that it returns is called.
+func (f *feed) await(revision int64) (done func()) {
+	f.waiters.Add(1)
+	for was := f.wanted.Load(); was < revision && !f.wanted.CompareAndSwap(was, revision); was = f.wanted.Load() {
+	}
+	signal(f.want)
+	return func() { f.waiters.Add(-1) }
+}
+
+func (f *feed) askProgress() { signal(f.ask) }
+
+// signal wakes the reader of ch, unless it is woken already.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// register has c fed from now on.
+func (f *feed) register(ctx context.Context, c *Cache) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caches[strings.TrimPrefix(c.prefix, f.store.keys.prefix+"/")] = c
+	if f.started {
+		f.startFill(ctx, c)
+	}
+}
+
+// run feeds the caches until ctx ends.
+func (f *feed) run(ctx context.Context) {
 	backoff := feedBackoff
 	for {
-		before, _ := c.position()
-		err := c.follow(ctx)
-		switch after, _ := c.position(); {
+		before := f.position.revision()
+		err := f.follow(ctx)
+		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errGap):
-			log.Warn("a cache listed again, and its watchers have to", "reason", err)
+			f.store.log.Warn("the caches are filled again, and their watchers have to list", "reason", err)
+			f.mu.Lock()
+			f.started = false
+			f.mu.Unlock()
 			continue
-		case after > before:
+		case f.position.revision() > before:
 			backoff = feedBackoff
 		}
-		log.Warn("the watch of etcd broke; it is taken up again", "error", err, "cause", errors.Unwrap(err), "after", backoff)
+		f.store.log.Warn("the watch of etcd broke; it is taken up again", "error", err, "cause", errors.Unwrap(err), "after", backoff)
 		timer := time.NewTimer(backoff)
 		select {
 		case <-timer.C:
@@ -57,215 +149,137 @@ func (c *Cache) feed(ctx context.Context) {
 	}
 }
 
-// follow fills the cache, if that is needed, and applies what etcd tells until its watch ends.
-func (c *Cache) follow(ctx context.Context) error {
-	revision, _ := c.position()
-	if revision == 0 {
-		if err := c.relist(ctx); err != nil {
+// begin starts from etcd's newest revision, and fills all caches.
+func (f *feed) begin(ctx context.Context) error {
+	f.mu.Lock()
+	for _, c := range f.caches {
+		c.suspend()
+	}
+	f.mu.Unlock()
+	revision, err := f.store.currentRevision(ctx)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position.set(revision)
+	f.started = true
+	for _, c := range f.caches {
+		f.startFill(ctx, c)
+	}
+	return nil
+}
+
+// follow passes on what etcd tells until its watch ends.
+func (f *feed) follow(ctx context.Context) error {
+	f.mu.Lock()
+	started := f.started
+	f.mu.Unlock()
+	if !started {
+		if err := f.begin(ctx); err != nil {
 			return err
 		}
-		revision, _ = c.position()
 	}
-	ctx, cancel := context.WithCancel(ownStream(ctx))
+	watching, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
-	watch := c.store.client.Watch(ctx, c.store.keys.kind(c.kind),
-		clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
-	ticker := time.NewTicker(askInterval)
-	defer ticker.Stop()
-	created, asked := false, false
+	watch := f.store.client.Watch(watching, f.store.keys.prefix+"/",
+		clientv3.WithPrefix(), clientv3.WithRev(f.position.revision()+1), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
+	var a asking
+	defer a.stop()
 	for {
-		var repeat <-chan time.Time
-		if c.waiters.Load() > 0 {
-			repeat = ticker.C
-		}
+		var err error
 		select {
 		case resp, ok := <-watch:
 			if !ok {
 				return errors.New("etcd ended the watch")
 			}
-			if err := c.receive(ctx, resp); err != nil {
+			if err := f.receive(watching, resp); err != nil {
 				return err
 			}
-			created = true
-			if !asked {
-				continue
-			}
-		case <-c.ask:
-		case <-repeat:
+			err = a.created(watching, f)
+		case <-f.ask:
+			err = a.now(watching, f)
+		case <-f.want:
+			a.soon(f)
+		case <-a.due():
+			err = a.again(watching, f)
+		case <-f.lost:
+			err = f.check(ctx)
 		}
-		// Asked before the watch exists, etcd may answer for others on the stream, in a way that looks like this watch's.
-		if asked = !created; created {
-			if err := c.store.client.RequestProgress(ctx); err != nil {
-				return c.store.etcdError(ctx, err)
-			}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // receive takes over an answer of the watch.
-func (c *Cache) receive(ctx context.Context, resp clientv3.WatchResponse) error {
+func (f *feed) receive(ctx context.Context, resp clientv3.WatchResponse) error {
 	err := resp.Err()
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted):
-		if err := c.relist(ctx); err != nil {
-			return err
-		}
 		return errGap
 	case err != nil:
-		return c.store.etcdError(ctx, err)
+		return f.store.etcdError(ctx, err)
 	case resp.IsProgressNotify():
-		c.mu.Lock()
-		c.advance(resp.Header.Revision)
-		c.mu.Unlock()
-	default:
-		c.apply(resp.Events)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if resp.Header.Revision > f.position.revision() {
+			f.position.set(resp.Header.Revision)
+		}
+	case len(resp.Events) > 0:
+		f.pass(resp.Events)
 	}
 	return nil
+}
+
+// pass hands events on to the caches that they are for.
+func (f *feed) pass(events []*clientv3.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	byCache := map[*Cache][]*clientv3.Event{}
+	for _, ev := range events {
+		if c := f.cacheOf(ev.Kv.Key); c != nil {
+			byCache[c] = append(byCache[c], ev)
+		}
+	}
+	for c, events := range byCache {
+		if c.waiting != nil {
+			c.waiting = append(c.waiting, events...)
+			continue
+		}
+		c.apply(events)
+	}
+	f.position.set(events[len(events)-1].Kv.ModRevision)
+}
+
+// cacheOf returns the cache in which an etcd key belongs; nil if there is none, as for what is not an object.
+func (f *feed) cacheOf(key []byte) *Cache {
+	rest := key[min(len(f.store.keys.prefix)+1, len(key)):]
+	slashes := 0
+	for i, b := range rest {
+		if b != '/' {
+			continue
+		}
+		if slashes++; slashes == 2 {
+			return f.caches[string(rest[:i+1])]
+		}
+	}
+	return nil
+}
+
+// check looks whether etcd's revision has gone back, as when its data was replaced.
+func (f *feed) check(ctx context.Context) error {
+	at := f.position.revision()
+	revision, err := f.store.currentRevision(ctx)
+	if err == nil && revision < at {
+		f.store.log.Error("etcd holds less than it did: it was restored from a backup, or is another one", "revision", revision, "was", at)
+		return errGap
+	}
+	return err
 }
 
 // ownStream returns a context whose watches share no gRPC stream with others. etcd tells the progress of a whole stream, and
 // may tell it to a watch that has just come and has not seen what it missed.
 func ownStream(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "fairlead-watch", uuid.NewString())
-}
-
-// relist reads all objects. Subscribers are told of the differences; watchers have missed something, and end.
-func (c *Cache) relist(ctx context.Context) error {
-	c.store.metrics.relists.WithLabelValues(ResourceOf(c.kind).String()).Inc()
-	l, err := c.store.newListing(c.kind, ListOptions{})
-	if err != nil {
-		return err
-	}
-	found := map[Key]Object{}
-	for {
-		resp, err := c.store.listChunk(ctx, l, 0)
-		if err != nil {
-			return err
-		}
-		for _, kv := range resp.Kvs {
-			if key, got, ok := c.read(string(kv.Key), kv.Value, kv.ModRevision); ok {
-				found[key] = got
-			}
-		}
-		if !resp.More {
-			break
-		}
-		l.start = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
-	}
-	c.replace(found, l.revision)
-	return nil
-}
-
-// read decodes what etcd has under a key. What cannot be read is logged and left out.
-func (c *Cache) read(path string, value []byte, revision int64) (Key, Object, bool) {
-	key, err := c.store.keys.parse(c.kind, path)
-	if err != nil {
-		c.store.log.Error("a key in etcd is not understood; it is left out", "error", err)
-		return Key{}, nil, false
-	}
-	got, err := c.store.decodeStored(c.kind, path, value, revision)
-	if err != nil {
-		return key, nil, false
-	}
-	return key, got.object, true
-}
-
-// replace takes found, of one revision, for what is.
-func (c *Cache) replace(found map[Key]Object, revision int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	first := c.revision == 0
-	for _, objects := range c.objects {
-		for _, obj := range objects {
-			if key := KeyOf(obj); found[key] == nil {
-				c.set(key, nil)
-				gone := clone(obj)
-				setResourceVersion(gone, revision)
-				c.publish(Event{Type: Deleted, Object: gone})
-			}
-		}
-	}
-	for key, obj := range found {
-		was := c.set(key, obj)
-		switch {
-		case was == nil:
-			c.publish(Event{Type: Added, Object: obj})
-		case was.GetMetadata().GetResourceVersion() != obj.GetMetadata().GetResourceVersion():
-			c.publish(Event{Type: Modified, Object: obj})
-		}
-	}
-	c.history.reset(revision)
-	c.advance(revision)
-	if first {
-		close(c.synced)
-	}
-}
-
-// apply takes over the changes of one or more whole revisions.
-func (c *Cache) apply(events []*clientv3.Event) {
-	if len(events) == 0 {
-		return
-	}
-	changes := make([]change, 0, len(events))
-	keys := make([]Key, 0, len(events))
-	for _, ev := range events {
-		if ev.Type == clientv3.EventTypeDelete {
-			key, err := c.store.keys.parse(c.kind, string(ev.Kv.Key))
-			if err != nil {
-				continue
-			}
-			keys, changes = append(keys, key), append(changes, change{revision: ev.Kv.ModRevision})
-			continue
-		}
-		if key, obj, ok := c.read(string(ev.Kv.Key), ev.Kv.Value, ev.Kv.ModRevision); ok {
-			keys = append(keys, key)
-			changes = append(changes, change{revision: ev.Kv.ModRevision, object: obj, size: len(ev.Kv.Value)})
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known := c.revision
-	for i, ch := range changes {
-		if ch.revision <= known {
-			continue
-		}
-		ch.previous = c.set(keys[i], ch.object)
-		if ch.object == nil && ch.previous == nil {
-			continue
-		}
-		c.record(ch)
-	}
-	c.advance(events[len(events)-1].Kv.ModRevision)
-}
-
-// record adds a change to the history and tells the subscribers. c.mu must be held.
-func (c *Cache) record(ch change) {
-	ev := Event{Type: Modified, Object: ch.object}
-	switch {
-	case ch.object == nil:
-		ch.tombstone = clone(ch.previous)
-		setResourceVersion(ch.tombstone, ch.revision)
-		ch.size = changeOverhead
-		ev = Event{Type: Deleted, Object: ch.tombstone}
-	case ch.previous == nil:
-		ev.Type = Added
-	}
-	ch.size += changeOverhead
-	c.history.add(ch)
-	c.publish(ev)
-}
-
-// changeOverhead is about what a change holds besides its object.
-const changeOverhead = 512
-
-// waitSyncedLimited waits for the cache as long as a call may take.
-func (c *Cache) waitSyncedLimited(ctx context.Context) error {
-	call, cancel := c.store.limit(ctx)
-	defer cancel()
-	err := c.WaitSynced(call)
-	if err != nil && ctx.Err() == nil && call.Err() != nil {
-		return apierror.Unavailable(retryAfter, "the watch cache of %s is not filled after %s; check that etcd (%s) answers",
-			ResourceOf(c.kind), c.store.opts.RequestTimeout, c.store.endpoints())
-	}
-	return err
 }

@@ -55,19 +55,21 @@ func (f filter) selective() bool { return !f.labels.Empty() || !f.fields.Empty()
 // name is the one name that can match, if the filter asks for one.
 func (f filter) name() (string, bool) { return f.fields.RequiresExactMatch(nameField) }
 
-// matches tells whether the filter chooses obj; a nil object is not chosen.
-func (f filter) matches(obj Object) bool {
-	if obj == nil {
+// matches tells whether the filter chooses an object; none is not chosen.
+func (f filter) matches(e *entry) bool {
+	if e == nil {
 		return false
 	}
-	m := obj.GetMetadata()
-	if f.namespace != "" && m.GetNamespace() != f.namespace {
-		return false
+	if f.namespace != "" || !f.fields.Empty() {
+		key := e.key()
+		if f.namespace != "" && key.Namespace != f.namespace {
+			return false
+		}
+		if !f.fields.Empty() && !f.fields.Matches(fields.Set{nameField: key.Name, namespaceField: key.Namespace}) {
+			return false
+		}
 	}
-	if !f.fields.Empty() && !f.fields.Matches(fields.Set{nameField: m.GetName(), namespaceField: m.GetNamespace()}) {
-		return false
-	}
-	return f.labels.Empty() || f.labels.Matches(labels.Set(m.GetLabels()))
+	return f.labels.Empty() || f.labels.Matches(labels.Set(e.labels))
 }
 
 // String names the filter, the same for filters that choose alike.
@@ -77,21 +79,24 @@ func (f filter) String() string {
 
 // event is what a watcher with this filter is told of a change, if anything. An object that stops matching is deleted to
 // the watcher: it gets the last state that it knew, at the version of the change.
-func (f filter) event(c change) (Event, bool) {
+func (f filter) event(c *change) (EventType, *entry) {
 	now, before := f.matches(c.object), f.matches(c.previous)
 	switch {
 	case now && before:
-		return Event{Type: Modified, Object: c.object}, true
+		return Modified, c.object
 	case now:
-		return Event{Type: Added, Object: c.object}, true
+		return Added, c.object
 	case before:
-		gone := c.tombstone
-		if gone == nil {
-			gone = clone(c.previous)
-			setResourceVersion(gone, c.revision)
-		}
-		return Event{Type: Deleted, Object: gone}, true
+		return Deleted, c.gone()
 	default:
-		return Event{}, false
+		return "", nil
 	}
+}
+
+// within is the start of the paths of all objects that the filter may choose.
+func (f filter) within() string {
+	if f.namespace == "" {
+		return ""
+	}
+	return f.namespace + "/"
 }

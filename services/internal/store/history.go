@@ -3,26 +3,37 @@
 
 package store
 
-import "sort"
+import (
+	"sort"
+	"sync"
+)
 
 // change is one write, as the cache remembers it.
 type change struct {
 	revision int64
 	// previous is the state before; nil for a creation.
-	previous Object
+	previous *entry
 	// object is the state after; nil for a deletion.
-	object Object
-	// tombstone is, for a deletion, the last state at the version of the deletion.
-	tombstone Object
+	object *entry
 	// size is about how much memory the change holds.
 	size int
+
+	once sync.Once
+	last *entry
+}
+
+// gone is the state before at the version of the change: how those are told of the change to whom it is a deletion. All of
+// them share it.
+func (c *change) gone() *entry {
+	c.once.Do(func() { c.last = c.previous.at(c.revision) })
+	return c.last
 }
 
 // history is the newest changes of a kind, oldest first. Each has a sequence number.
 type history struct {
 	// base is the revision after which no change is missing.
 	base    int64
-	changes []change
+	changes []*change
 	// first is the sequence number of changes[0].
 	first    int64
 	bytes    int
@@ -44,13 +55,13 @@ func (h *history) reset(revision int64) {
 }
 
 // add appends a change, and forgets the oldest where that takes too much room.
-func (h *history) add(c change) {
+func (h *history) add(c *change) {
 	h.changes = append(h.changes, c)
 	h.bytes += c.size
 	for len(h.changes) > h.maxCount || (h.bytes > h.maxBytes && len(h.changes) > 1) {
 		h.base = h.changes[0].revision
 		h.bytes -= h.changes[0].size
-		h.changes[0] = change{}
+		h.changes[0] = nil
 		h.changes = h.changes[1:]
 		h.first++
 	}
@@ -65,14 +76,14 @@ func (h *history) after(revision int64) (cursor, bool) {
 	return cursor{next: h.first + int64(i), after: revision}, true
 }
 
-// read returns up to limit changes at c, and where to go on. The result is false when they are forgotten.
-func (h *history) read(c cursor, limit int) ([]change, cursor, bool) {
+// read adds the changes at c to out, as far as there is room for them, and returns where to go on. The result is false when
+// they are forgotten.
+func (h *history) read(c cursor, out []*change) ([]*change, cursor, bool) {
 	if c.next < h.first {
 		return nil, c, false
 	}
 	rest := h.changes[c.next-h.first:]
-	rest = rest[:min(limit, len(rest))]
-	out := make([]change, 0, len(rest))
+	rest = rest[:min(cap(out)-len(out), len(rest))]
 	for _, ch := range rest {
 		if ch.revision > c.after {
 			out = append(out, ch)
@@ -81,3 +92,6 @@ func (h *history) read(c cursor, limit int) ([]change, cursor, bool) {
 	c.next += int64(len(rest))
 	return out, c, true
 }
+
+// end is the place after all changes.
+func (h *history) end() int64 { return h.first + int64(len(h.changes)) }

@@ -12,7 +12,7 @@ import (
 // revisions reads what a history has from a place on.
 func revisions(t *testing.T, h *history, at cursor, limit int) ([]int64, cursor, bool) {
 	t.Helper()
-	changes, next, ok := h.read(at, limit)
+	changes, next, ok := h.read(at, make([]*change, 0, limit))
 	out := make([]int64, 0, len(changes))
 	for _, c := range changes {
 		out = append(out, c.revision)
@@ -24,7 +24,7 @@ func TestHistory(t *testing.T) {
 	h := &history{maxCount: 4, maxBytes: 100}
 	h.reset(10)
 	for _, r := range []int64{11, 12, 12, 15} {
-		h.add(change{revision: r, size: 1})
+		h.add(&change{revision: r, size: 1})
 	}
 	cases := map[string]struct {
 		after int64
@@ -59,7 +59,7 @@ func TestHistoryForgetsTheOldest(t *testing.T) {
 	h.reset(10)
 	slow, _ := h.after(10)
 	for r := int64(11); r <= 15; r++ {
-		h.add(change{revision: r, size: 1})
+		h.add(&change{revision: r, size: 1})
 	}
 	if _, _, ok := revisions(t, h, slow, 10); ok {
 		t.Error("a reader whose changes are forgotten is not told")
@@ -72,11 +72,11 @@ func TestHistoryForgetsTheOldest(t *testing.T) {
 	} else if got, _, _ := revisions(t, h, at, 2); !cmp.Equal(got, []int64{13, 14}) {
 		t.Errorf("got %v, want 13 and 14, for the limit is 2", got)
 	}
-	h.add(change{revision: 16, size: 99})
+	h.add(&change{revision: 16, size: 99})
 	if len(h.changes) != 2 || h.bytes != 100 || h.base != 14 {
 		t.Errorf("after a large change: %d changes of %d bytes, base %d; want 2 of 100, base 14", len(h.changes), h.bytes, h.base)
 	}
-	h.add(change{revision: 17, size: 500})
+	h.add(&change{revision: 17, size: 500})
 	if len(h.changes) != 1 {
 		t.Errorf("a change beyond the limit: %d changes, want it alone", len(h.changes))
 	}
@@ -87,7 +87,7 @@ func TestHistorySkipsWhatAReaderKnows(t *testing.T) {
 	h.reset(10)
 	at, _ := h.after(12)
 	for r := int64(11); r <= 14; r++ {
-		h.add(change{revision: r})
+		h.add(&change{revision: r})
 	}
 	got, at, ok := revisions(t, h, at, 3)
 	if d := cmp.Diff([]int64{13}, got); !ok || d != "" {

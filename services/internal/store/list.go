@@ -47,7 +47,7 @@ type ListOptions struct {
 
 // List is a page of objects, in the order of their keys, all of one revision.
 type List struct {
-	// Items are the objects.
+	// Items are the objects; they are the caller's.
 	Items []Object
 	// ResourceVersion is the revision of the list; a watch may start from it.
 	ResourceVersion string
@@ -57,14 +57,36 @@ type List struct {
 	Remaining *int64
 }
 
+// ItemList is a List for callers that only pass objects on.
+type ItemList struct {
+	// Items are the objects, shared with all other readers.
+	Items []Item
+	// ResourceVersion is the revision of the list; a watch may start from it.
+	ResourceVersion string
+	// Continue is the token of the next page; empty on the last.
+	Continue string
+	// Remaining is how many objects follow this page; nil when not known, which is so with selectors.
+	Remaining *int64
+}
+
+// page is a page of a list.
+type page struct {
+	items     []*entry
+	revision  int64
+	token     string
+	remaining *int64
+}
+
 // listing is a list that is being read.
 type listing struct {
-	kind   kinds.Kind
+	form   *form
 	filter filter
 	// prefix of the keys of all objects in question.
 	prefix string
 	// start and end of the keys still to be read.
 	start, end string
+	// after is the last object of the page before, and single the only one in question, without the prefix of the kind.
+	after, single string
 	// revision to read at, 0 before the first read of the newest.
 	revision int64
 	// least is the revision that the newest must have reached.
@@ -72,42 +94,81 @@ type listing struct {
 	limit int64
 }
 
-// List returns a page of objects. Without a ResourceVersion it is the newest state.
+// List returns a page of objects. Without a ResourceVersion it is the newest state, in which is everything that was written
+// before the call.
 func (s *Store) List(ctx context.Context, k kinds.Kind, o ListOptions) (list *List, err error) {
 	defer s.metrics.observe(ctx, "list", k, &err)()
-	l, err := s.newListing(k, o)
+	p, err := s.list(ctx, k, o)
 	if err != nil {
 		return nil, err
 	}
-	if cached := s.listCached(k, l, o); cached != nil {
-		return cached, nil
+	list = &List{Items: make([]Object, len(p.items)), ResourceVersion: formatRevision(p.revision), Continue: p.token, Remaining: p.remaining}
+	for i, e := range p.items {
+		list.Items[i] = e.copy()
 	}
-	out := &List{}
+	return list, nil
+}
+
+// ListItems is List for callers that only pass the objects on.
+func (s *Store) ListItems(ctx context.Context, k kinds.Kind, o ListOptions) (list *ItemList, err error) {
+	defer s.metrics.observe(ctx, "list", k, &err)()
+	p, err := s.list(ctx, k, o)
+	if err != nil {
+		return nil, err
+	}
+	list = &ItemList{Items: make([]Item, len(p.items)), ResourceVersion: formatRevision(p.revision), Continue: p.token, Remaining: p.remaining}
+	for i, e := range p.items {
+		list.Items[i] = Item{e}
+	}
+	return list, nil
+}
+
+func (s *Store) list(ctx context.Context, k kinds.Kind, o ListOptions) (page, error) {
+	l, err := s.newListing(k, o)
+	if err != nil {
+		return page{}, err
+	}
+	switch from, ok, err := s.listSource(ctx, l, o); {
+	case err != nil:
+		return page{}, err
+	case ok:
+		return from.page(l), nil
+	default:
+		return s.listDirect(ctx, l)
+	}
+}
+
+// listDirect reads a page from etcd.
+func (s *Store) listDirect(ctx context.Context, l *listing) (page, error) {
+	var p page
 	for {
-		resp, err := s.listChunk(ctx, l, len(out.Items))
+		resp, err := s.listChunk(ctx, l, len(p.items))
 		if err != nil {
-			return nil, err
+			return page{}, err
 		}
-		out.ResourceVersion = formatRevision(l.revision)
-		taken, err := s.take(l, resp.Kvs, out)
+		p.revision = l.revision
+		taken, err := s.take(l, resp.Kvs, &p)
 		if err != nil {
-			return nil, err
+			return page{}, err
 		}
 		left := resp.Count - int64(taken)
 		if left <= 0 {
-			return out, nil
+			return p, nil
 		}
 		last := string(resp.Kvs[taken-1].Key)
-		if l.limit > 0 && int64(len(out.Items)) >= l.limit {
-			out.Continue = continuation{l.revision, strings.TrimPrefix(last, l.prefix)}.token(l.prefix, l.filter)
+		if l.full(p) {
+			p.token = continuation{l.revision, strings.TrimPrefix(last, l.prefix)}.token(l.prefix, l.filter)
 			if !l.filter.selective() {
-				out.Remaining = &left
+				p.remaining = &left
 			}
-			return out, nil
+			return p, nil
 		}
 		l.start = last + "\x00"
 	}
 }
+
+// full tells whether a page has as much as it may.
+func (l *listing) full(p page) bool { return l.limit > 0 && int64(len(p.items)) >= l.limit }
 
 // newListing checks the options.
 func (s *Store) newListing(k kinds.Kind, o ListOptions) (*listing, error) {
@@ -122,9 +183,14 @@ func (s *Store) newListing(k kinds.Kind, o ListOptions) (*listing, error) {
 	if o.Limit < 0 {
 		return nil, apierror.BadRequest("limit %d is negative", o.Limit)
 	}
-	l := &listing{kind: k, filter: f, prefix: prefix, start: prefix, end: clientv3.GetPrefixRangeEnd(prefix), limit: o.Limit}
+	form, err := newForm(k)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{form: form, filter: f, prefix: prefix, start: prefix, end: clientv3.GetPrefixRangeEnd(prefix), limit: o.Limit}
 	if name, ok := f.name(); ok && (f.namespace != "" || !k.Namespaced) && checkSegment("name", name) == nil {
 		l.start, l.end = prefix+name, prefix+name+"\x00"
+		l.single = strings.TrimPrefix(l.start, s.keys.kind(k))
 	}
 	if o.Continue != "" {
 		if o.ResourceVersion != "" || o.ResourceVersionMatch != "" {
@@ -135,6 +201,7 @@ func (s *Store) newListing(k kinds.Kind, o ListOptions) (*listing, error) {
 			return nil, err
 		}
 		l.start, l.revision = prefix+c.after+"\x00", c.revision
+		l.after = strings.TrimPrefix(prefix+c.after, s.keys.kind(k))
 		return l, nil
 	}
 	version, err := parseRevision(o.ResourceVersion)
@@ -164,15 +231,9 @@ func (s *Store) listChunk(ctx context.Context, l *listing, have int) (*clientv3.
 	if l.limit > 0 && !l.filter.selective() {
 		size = min(size, l.limit-int64(have))
 	}
-	opts := []clientv3.OpOption{clientv3.WithRange(l.end), clientv3.WithLimit(size)}
-	if l.revision > 0 {
-		opts = append(opts, clientv3.WithRev(l.revision))
-	}
-	call, cancel := s.limit(ctx)
-	defer cancel()
-	resp, err := s.client.Get(call, l.start, opts...)
+	resp, err := s.readRange(ctx, l.start, l.end, l.revision, size)
 	if err != nil {
-		return nil, s.etcdError(ctx, err)
+		return nil, err
 	}
 	if resp.Header.Revision < l.least {
 		return nil, tooLarge()
@@ -183,40 +244,107 @@ func (s *Store) listChunk(ctx context.Context, l *listing, have int) (*clientv3.
 	return resp, nil
 }
 
-// take adds the objects that l chooses to out, up to its limit, and returns how many it looked at.
-func (s *Store) take(l *listing, kvs []*mvccpb.KeyValue, out *List) (int, error) {
+// readRange reads up to size keys, at a revision, or at the newest if that is 0.
+func (s *Store) readRange(ctx context.Context, start, end string, revision, size int64) (*clientv3.GetResponse, error) {
+	opts := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithLimit(size)}
+	if revision > 0 {
+		opts = append(opts, clientv3.WithRev(revision))
+	}
+	call, cancel := s.limit(ctx)
+	defer cancel()
+	resp, err := s.client.Get(call, start, opts...)
+	if err != nil {
+		return nil, s.etcdError(ctx, err)
+	}
+	return resp, nil
+}
+
+// take adds the objects that l chooses to p, up to its limit, and returns how many it looked at.
+func (s *Store) take(l *listing, kvs []*mvccpb.KeyValue, p *page) (int, error) {
 	for i, kv := range kvs {
-		got, err := s.decodeStored(l.kind, string(kv.Key), kv.Value, kv.ModRevision)
+		path := string(kv.Key)
+		got, err := s.decodeStored(l.form.kind, path, kv.Value, kv.ModRevision)
 		if err != nil {
 			return 0, err
 		}
-		if !l.filter.matches(got.object) {
+		e := l.form.entry(strings.TrimPrefix(path, s.keys.kind(l.form.kind)), got)
+		if !l.filter.matches(e) {
 			continue
 		}
-		out.Items = append(out.Items, got.object)
-		if l.limit > 0 && int64(len(out.Items)) >= l.limit {
+		p.items = append(p.items, e)
+		if l.full(*p) {
 			return i + 1, nil
 		}
 	}
 	return len(kvs), nil
 }
 
-// listCached answers from the kind's cache, where the options allow a state that may not be the newest, and one runs.
-func (s *Store) listCached(k kinds.Kind, l *listing, o ListOptions) *List {
-	if o.ResourceVersion == "" || o.ResourceVersionMatch == Exact || l.limit > 0 || o.Continue != "" {
-		return nil
+// pageSource is the objects of a revision in memory.
+type pageSource struct {
+	snapshot
+
+	cache    *Cache
+	revision int64
+}
+
+// listSource returns what answers a list from memory, and false when etcd has to.
+func (s *Store) listSource(ctx context.Context, l *listing, o ListOptions) (pageSource, bool, error) {
+	k := l.form.kind
+	if l.revision > 0 {
+		c := s.caches.fed(k)
+		if c == nil {
+			return pageSource{}, false, nil
+		}
+		snap, ok := c.snapshotAt(l.revision)
+		if !ok {
+			s.fellBack(k, forgotten)
+		}
+		return pageSource{snap, c, l.revision}, ok, nil
 	}
-	c := s.caches.find(k)
-	if c == nil {
-		return nil
+	c, err := s.upToDate(ctx, k, o.ResourceVersion, l.least)
+	if err != nil || c == nil {
+		return pageSource{}, false, err
 	}
-	objects, revision, ok := c.snapshot(l.filter)
-	if !ok || revision < l.least {
-		return nil
+	snap, revision, ok := c.snapshot()
+	if !ok {
+		s.fellBack(k, unreadable)
 	}
-	out := &List{Items: make([]Object, len(objects)), ResourceVersion: formatRevision(revision)}
-	for i, obj := range objects {
-		out.Items[i] = clone(obj)
+	return pageSource{snap, c, revision}, ok, nil
+}
+
+// page reads a page, and sees to it that the next can be of the same revision.
+func (s pageSource) page(l *listing) page {
+	p := page{revision: s.revision}
+	if l.single != "" {
+		if e, ok := s.tree.Get(&entry{path: l.single}); ok && l.single > l.after && l.filter.matches(e) {
+			p.items = append(p.items, e)
+		}
+		return p
 	}
-	return out
+	within := strings.TrimPrefix(l.prefix, s.cache.prefix)
+	left := int64(0)
+	s.scan(within, l.after, func(e *entry) bool {
+		full := l.full(p)
+		switch {
+		case full && !l.filter.selective():
+			left++
+		case !l.filter.matches(e):
+		case full:
+			left++
+			return false
+		default:
+			p.items = append(p.items, e)
+		}
+		return true
+	})
+	if left == 0 {
+		return p
+	}
+	last := strings.TrimPrefix(p.items[len(p.items)-1].path, within)
+	p.token = continuation{s.revision, last}.token(l.prefix, l.filter)
+	if !l.filter.selective() {
+		p.remaining = &left
+	}
+	s.cache.keep(s.snapshot, s.revision)
+	return p
 }

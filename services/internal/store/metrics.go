@@ -27,6 +27,8 @@ type metrics struct {
 	watchers   *prometheus.GaugeVec
 	objects    *prometheus.GaugeVec
 	relists    *prometheus.CounterVec
+	evicted    *prometheus.CounterVec
+	fallbacks  *prometheus.CounterVec
 	compacted  prometheus.Gauge
 	database   *prometheus.GaugeVec
 }
@@ -54,6 +56,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "fairlead_store_cache_lists_total",
 			Help: "Times a watch cache read all of its objects: once at its start, and after each gap in its watch.",
 		}, []string{resourceLabel}),
+		evicted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_store_watchers_evicted_total",
+			Help: "Watches that were ended because their readers fell behind.",
+		}, []string{resourceLabel}),
+		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_store_reads_from_etcd_total",
+			Help: "Reads that the watch cache could not answer, and etcd did: the cache was not filled, was behind, or no longer has the revision.",
+		}, []string{resourceLabel, "reason"}),
 		compacted: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fairlead_store_compacted_revision",
 			Help: "The etcd revision up to which this process last compacted.",
@@ -66,7 +76,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.operations, m.conflicts, m.watchers, m.objects, m.relists, m.compacted, m.database} {
+	for _, c := range []prometheus.Collector{m.operations, m.conflicts, m.watchers, m.objects, m.relists, m.evicted, m.fallbacks, m.compacted, m.database} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register the store's metrics: %w", err)
 		}

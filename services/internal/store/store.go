@@ -196,17 +196,3 @@ func (s *Store) decodeStored(k kinds.Kind, path string, raw []byte, revision int
 func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.opts.RequestTimeout)
 }
-
-// Get returns the newest state of an object.
-func (s *Store) Get(ctx context.Context, k kinds.Kind, key Key) (obj Object, err error) {
-	defer s.metrics.observe(ctx, "get", k, &err)()
-	path, err := s.keys.object(k, key)
-	if err != nil {
-		return nil, err
-	}
-	got, err := s.read(ctx, k, key, path)
-	if err != nil {
-		return nil, err
-	}
-	return got.object, nil
-}

@@ -13,7 +13,13 @@ type subscription struct {
 	once sync.Once
 
 	mu      sync.Mutex
-	pending []Event
+	pending []told
+}
+
+// told is an event before its object is decoded.
+type told struct {
+	kind  EventType
+	entry *entry
 }
 
 // Subscribe calls fn for every object that exists, as ADDED, and then for every change, in order and one at a time, until
@@ -22,11 +28,11 @@ type subscription struct {
 func (c *Cache) Subscribe(fn func(Event)) (unsubscribe func()) {
 	sub := &subscription{fn: fn, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	c.mu.Lock()
-	objects := c.selected(everything())
-	sortObjects(objects)
-	for _, obj := range objects {
-		sub.push(Event{Type: Added, Object: obj})
-	}
+	c.objects.Ascend(func(e *entry) bool {
+		sub.pending = append(sub.pending, told{Added, e})
+		return true
+	})
+	signal(sub.wake)
 	c.subs[sub] = struct{}{}
 	c.mu.Unlock()
 	c.store.caches.spawn(func() { sub.run(c.store.caches.ctx.Done()) })
@@ -41,23 +47,20 @@ func (c *Cache) Subscribe(fn func(Event)) (unsubscribe func()) {
 }
 
 // publish hands an event to the subscribers. c.mu must be held, so that all of them see one order.
-func (c *Cache) publish(ev Event) {
+func (c *Cache) publish(kind EventType, e *entry) {
 	for sub := range c.subs {
-		sub.push(ev)
+		sub.push(told{kind, e})
 	}
 }
 
-func (s *subscription) push(ev Event) {
+func (s *subscription) push(ev told) {
 	s.mu.Lock()
 	s.pending = append(s.pending, ev)
 	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	signal(s.wake)
 }
 
-func (s *subscription) take() []Event {
+func (s *subscription) take() []told {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events := s.pending
@@ -81,7 +84,8 @@ func (s *subscription) run(stopped <-chan struct{}) {
 			case <-stopped:
 				return
 			default:
-				s.fn(ev)
+				obj := ev.entry.object()
+				s.fn(Event{Type: ev.kind, Object: obj, entry: ev.entry, of: obj})
 			}
 		}
 	}

@@ -48,6 +48,19 @@ type EventOf[T Object] struct {
 	Type EventType
 	// Object is the object's state: the new one, or the last for a deletion.
 	Object T
+
+	// entry is what the store made the event of, with the object of that time.
+	entry *entry
+	of    Object
+}
+
+// Encoded returns bytes that decode to the object, resourceVersion included, as Item.Encoded does. They are shared by all
+// who get the event: they must not be changed. It is nil for events that no store made, and after Object was replaced.
+func (e EventOf[T]) Encoded() []byte {
+	if e.entry == nil || Object(e.Object) != e.of {
+		return nil
+	}
+	return e.entry.encoded
 }
 
 // Event is an event with an object of any kind.
@@ -96,7 +109,8 @@ func (w *WatcherOf[T]) Err() error {
 // Stop ends the watch. It may be called more than once.
 func (w *WatcherOf[T]) Stop() { w.cancel() }
 
-// Watch tells of changes until ctx ends. All watches of a kind are fed by one watch of etcd.
+// Watch tells of changes until ctx ends. All watches of all kinds are fed by one watch of etcd. Nobody waits for a watcher that
+// does not read: when the history no longer has what it needs next, it is ended.
 func (s *Store) Watch(ctx context.Context, k kinds.Kind, o WatchOptions) (*Watcher, error) {
 	return watch[Object](ctx, s, k, o)
 }
@@ -109,14 +123,24 @@ func watch[T Object](ctx context.Context, s *Store, k kinds.Kind, o WatchOptions
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &WatcherOf[T]{events: make(chan EventOf[T], watchBuffer), cancel: func() { cancel(nil) }}
-	r.emit = func(ev Event) error {
-		obj, ok := ev.Object.(T)
+	r.emit = func(kind EventType, e *entry) error {
+		obj, ok := e.object().(T)
 		if !ok {
 			return apierror.Internal(errors.New("a watch met an object of another type"))
 		}
+		ev := EventOf[T]{Type: kind, Object: obj, entry: e, of: obj}
 		select {
-		case w.events <- EventOf[T]{Type: ev.Type, Object: obj}:
+		case w.events <- ev:
 			return nil
+		default:
+		}
+		lost, release := r.cache.hold(r.next)
+		defer release()
+		select {
+		case w.events <- ev:
+			return nil
+		case <-lost:
+			return errFellBehind
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -128,8 +152,11 @@ func watch[T Object](ctx context.Context, s *Store, k kinds.Kind, o WatchOptions
 		gauge.Inc()
 		defer gauge.Dec()
 		err := r.run(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			err = stopReason(ctx)
+		case errors.Is(err, errFellBehind):
+			s.metrics.evicted.WithLabelValues(ResourceOf(k).String()).Inc()
 		}
 		w.mu.Lock()
 		w.err = err
@@ -156,7 +183,10 @@ type watchRun struct {
 	store  *Store
 	cache  *Cache
 	filter filter
-	emit   func(Event) error
+	emit   func(EventType, *entry) error
+	// next is the place in the cache's history of the change that the watcher needs next. It falls behind when that is
+	// forgotten.
+	next int64
 	// from is the revision after which changes are told, unless initial.
 	from int64
 	// initial sends all objects first, and marked tells of their end.
@@ -191,10 +221,10 @@ func (s *Store) newWatchRun(ctx context.Context, k kinds.Kind, o WatchOptions) (
 
 // reach makes sure that the cache is as new as the watch needs it.
 func (r *watchRun) reach(ctx context.Context, wanted string) error {
-	at, _ := r.cache.position()
+	at := r.cache.known()
 	switch {
 	case wanted == "" || r.from > at:
-		newest, err := r.store.currentRevision(ctx)
+		newest, err := r.store.caches.newest.revision(ctx)
 		if err != nil {
 			return err
 		}
@@ -223,17 +253,8 @@ func (r *watchRun) reach(ctx context.Context, wanted string) error {
 
 func (r *watchRun) run(ctx context.Context) error {
 	if r.initial {
-		objects, revision, _ := r.cache.snapshot(r.filter)
-		for _, obj := range objects {
-			if err := r.emit(Event{Type: Added, Object: obj}); err != nil {
-				return err
-			}
-		}
-		r.from = revision
-		if r.marked {
-			if err := r.bookmark(revision, map[string]string{InitialEventsEnd: "true"}); err != nil {
-				return err
-			}
+		if err := r.tellInitial(); err != nil {
+			return err
 		}
 	}
 	r.told = max(r.told, r.from)
@@ -247,6 +268,23 @@ func (r *watchRun) run(ctx context.Context) error {
 	return r.live(ctx, at)
 }
 
+// tellInitial tells of every object there is.
+func (r *watchRun) tellInitial() error {
+	snapshot, revision, at := r.cache.snapshotForWatch()
+	r.from, r.next = revision, at.next
+	var err error
+	snapshot.scan(r.filter.within(), "", func(e *entry) bool {
+		if r.filter.matches(e) {
+			err = r.emit(Added, e)
+		}
+		return err == nil
+	})
+	if err != nil || !r.marked {
+		return err
+	}
+	return r.bookmark(revision, map[string]string{InitialEventsEnd: "true"})
+}
+
 // live tells of the changes in the cache's history, as they come.
 func (r *watchRun) live(ctx context.Context, at cursor) error {
 	var due <-chan time.Time
@@ -256,27 +294,33 @@ func (r *watchRun) live(ctx context.Context, at cursor) error {
 		defer ticker.Stop()
 		due = ticker.C
 	}
+	batch, mark := make([]*change, 0, watchBatch), false
 	for {
-		changes, next, revision, moved, ok := r.cache.changes(at)
+		changes, next, revision, changed, ok := r.cache.changes(at, batch)
 		if !ok {
-			return expired(errors.New("the watcher fell behind the history"))
+			return errFellBehind
 		}
-		at = next
+		at, r.next = next, next.next
 		for _, ch := range changes {
 			if err := r.tell(ch); err != nil {
 				return err
 			}
 		}
-		if moved == nil {
+		clear(changes)
+		if changed == nil {
 			continue
 		}
-		select {
-		case <-moved:
-		case <-due:
-			r.cache.askProgress()
+		if mark {
+			mark = false
 			if err := r.bookmark(revision, nil); err != nil {
 				return err
 			}
+		}
+		select {
+		case <-changed:
+		case <-due:
+			r.cache.askProgress()
+			mark = true
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -284,13 +328,13 @@ func (r *watchRun) live(ctx context.Context, at cursor) error {
 }
 
 // tell passes a change on, if the filter says so.
-func (r *watchRun) tell(ch change) error {
-	ev, ok := r.filter.event(ch)
-	if !ok {
+func (r *watchRun) tell(ch *change) error {
+	kind, e := r.filter.event(ch)
+	if e == nil {
 		return nil
 	}
 	r.told = ch.revision
-	return r.emit(ev)
+	return r.emit(kind, e)
 }
 
 // bookmark tells how far the watcher is, unless it knows.
@@ -302,10 +346,13 @@ func (r *watchRun) bookmark(revision int64, annotations map[string]string) error
 	if err != nil {
 		return err
 	}
-	setResourceVersion(obj, revision)
 	metaOf(obj).Annotations = annotations
+	value, err := encode(obj)
+	if err != nil {
+		return apierror.Internal(err)
+	}
 	r.told = max(r.told, revision)
-	return r.emit(Event{Type: Bookmark, Object: obj})
+	return r.emit(Bookmark, r.cache.form.entry("", &stored{object: obj, value: value, revision: revision}))
 }
 
 // after returns the place in the history after a revision, and false when the history does not reach back so far.
@@ -315,15 +362,48 @@ func (c *Cache) after(revision int64) (cursor, bool) {
 	return c.history.after(revision)
 }
 
-// changes returns the next changes at a place, and the place after them. When there are no more, it also returns the
-// revision up to which that is so, and a channel that is closed when there may be more. The last result is false when the
-// history does not have them any more.
-func (c *Cache) changes(at cursor) (changes []change, next cursor, revision int64, moved <-chan struct{}, ok bool) {
+// end is the place after all changes in the history.
+func (c *Cache) end() int64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	changes, next, ok = c.history.read(at, watchBatch)
-	if ok && next.next == c.history.first+int64(len(c.history.changes)) {
-		moved = c.moved
+	return c.history.end()
+}
+
+// changes adds the next changes at a place to out, as far as there is room, and returns the place after them. When there are
+// no more, it also returns the revision up to which that is so, and a channel that is closed when there may be more. The last
+// result is false when the history does not have them any more.
+func (c *Cache) changes(at cursor, out []*change) (changes []*change, next cursor, revision int64, changed <-chan struct{}, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	changes, next, ok = c.history.read(at, out)
+	if ok && next.next == c.history.end() {
+		changed = c.changed
 	}
-	return changes, next, max(c.revision, at.after), moved, ok
+	return changes, next, max(c.revision(), at.after), changed, ok
+}
+
+// errFellBehind ends a watcher that needs changes that are forgotten.
+var errFellBehind = expired(errors.New("the watcher fell behind the history"))
+
+// stuckWatcher is a watcher that cannot take its next event now. lost is closed when it falls behind meanwhile.
+type stuckWatcher struct {
+	next int64
+	lost chan struct{}
+}
+
+// hold notes that a watcher that needs the change at next cannot go on, until release is called.
+func (c *Cache) hold(next int64) (lost <-chan struct{}, release func()) {
+	w := &stuckWatcher{next: next, lost: make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if next < c.history.first {
+		close(w.lost)
+		return w.lost, func() {}
+	}
+	c.stuck[w] = struct{}{}
+	return w.lost, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.stuck, w)
+	}
 }
