@@ -10,7 +10,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -22,7 +21,6 @@ import (
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/services/internal/resource"
-	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -49,13 +47,7 @@ type Deps struct {
 
 // Server is the auth service.
 type Server struct {
-	cfg         Config
-	deps        Deps
-	kinds       authKinds
-	keys        *keyring
-	revocations *revocations
-	policy      *policy
-	tokens      *tokens
+	*Verifier
 
 	mu     sync.RWMutex
 	target kubeconfigTarget
@@ -63,28 +55,11 @@ type Server struct {
 
 // New makes the service. It asks nothing of store or cluster yet.
 func New(cfg Config, deps Deps) (*Server, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	if deps.Store == nil || deps.Etcd == nil || deps.Kube == nil {
-		return nil, errors.New("auth: Deps needs Store, Etcd and Kube")
-	}
-	if deps.Log == nil {
-		deps.Log = slog.New(slog.DiscardHandler)
-	}
-	k, err := findKinds()
+	v, err := NewVerifier(cfg, deps)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
-		cfg: cfg, deps: deps, kinds: k,
-		keys:        newKeyring(deps.Kube, cfg.KeySecret, deps.Log),
-		revocations: newRevocations(deps.Etcd, cfg.Prefix, deps.Log),
-		policy:      newPolicy(deps.Store, k),
-	}
-	s.tokens = &tokens{cfg: cfg, keys: s.keys, revocations: s.revocations, now: time.Now}
-	return s, nil
+	return &Server{Verifier: v}, nil
 }
 
 // Register registers the services of auth's kinds, and of tokens.
@@ -94,21 +69,22 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 		return fmt.Errorf("auth: %w", err)
 	}
 	authv1.RegisterTokenServiceServer(reg, &tokenService{server: s})
+	authv1.RegisterAccessServiceServer(reg, &accessService{server: s})
 	return nil
 }
 
-// Run makes what must exist and follows keys, revocations, roles and bindings until ctx ends. Until it has begun, calls
-// wait.
+// Run makes what must exist, changes keys when they are old, and does what a Verifier does, until ctx ends. Until it has
+// begun, calls wait.
 func (s *Server) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	wg.Go(func() { s.keys.follow(ctx) })
-	wg.Go(func() { s.revocations.follow(ctx) })
-	wg.Go(func() { s.retry(ctx, "make administrators known to the cluster", s.bindAdministrators) })
-	wg.Go(func() {
-		s.retry(ctx, "make built-in roles", s.makeBuiltIn)
-		s.policy.follow(ctx, s.builtInKnown)
-	})
-	wg.Wait()
+	s.run(ctx,
+		func() { s.keys.rotateByTime(ctx) },
+		func() { s.retry(ctx, "make administrators known to the cluster", s.bindAdministrators) },
+		func() {
+			s.retry(ctx, "make built-in roles", s.makeBuiltIn)
+			s.policy.follow(ctx, s.builtInKnown)
+		},
+		func() { s.writeAggregated(ctx) },
+	)
 	return nil
 }
 
@@ -141,9 +117,3 @@ func retry(ctx context.Context, log *slog.Logger, what string, work func(context
 		wait = min(2*wait, maxBackoff)
 	}
 }
-
-// Authenticator tells who holds a token.
-func (s *Server) Authenticator() rpc.Authenticator { return s.tokens }
-
-// Authorizer tells what callers may do.
-func (s *Server) Authorizer() rpc.Authorizer { return s.policy }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
@@ -32,6 +33,11 @@ const (
 	roleAdmin        = "admin"
 	roleEdit         = "edit"
 	roleView         = "view"
+
+	// labelAggregate and a role's name make the label by which rights are added to the roles for users.
+	labelAggregate = "auth.fairlead.dev/aggregate-to-"
+	// aggregatePrefix and a role's name make the name of the role that holds what is built into it.
+	aggregatePrefix = "fairlead:aggregate-to-"
 )
 
 const (
@@ -50,6 +56,9 @@ func builtInMeta(name string) *metav1.ObjectMeta {
 
 // builtInRoles are the roles that always exist. Those for users are made of the kinds there are: status is for
 // controllers, which do not pass here, and can only be read.
+//
+// Those for users are aggregated, so that a cluster role with the label `auth.fairlead.dev/aggregate-to-view` adds to what
+// viewers may do, and so on. Editors may do what viewers may, and admins of a namespace what editors may.
 func builtInRoles() []*authv1.ClusterRole {
 	const update = "update"
 	all := []string{wildcard}
@@ -65,7 +74,6 @@ func builtInRoles() []*authv1.ClusterRole {
 		readOurs = append(readOurs, &authv1.PolicyRule{Verbs: read, ApiGroups: []string{group}, Resources: readable})
 		writeOurs = append(writeOurs, &authv1.PolicyRule{Verbs: write, ApiGroups: []string{group}, Resources: plurals})
 	}
-	edit := sorted(slices.Concat(readOurs, writeOurs))
 	giveRoles := &authv1.PolicyRule{Verbs: slices.Concat(read, write), ApiGroups: []string{Group}, Resources: []string{"roles", "rolebindings"}}
 	return []*authv1.ClusterRole{
 		{Metadata: builtInMeta(roleClusterAdmin), Rules: []*authv1.PolicyRule{
@@ -76,10 +84,28 @@ func builtInRoles() []*authv1.ClusterRole {
 			{Verbs: []string{update}, ApiGroups: []string{"serving.fairlead.dev"}, Resources: []string{"routers"}},
 			{Verbs: []string{update}, ApiGroups: []string{"eventing.fairlead.dev"}, Resources: []string{"dispatchers"}},
 		}},
-		{Metadata: builtInMeta(roleAdmin), Rules: append(slices.Clone(edit), giveRoles)},
-		{Metadata: builtInMeta(roleEdit), Rules: edit},
-		{Metadata: builtInMeta(roleView), Rules: sorted(readOurs)},
+		aggregate(roleAdmin), part(roleAdmin, giveRoles),
+		aggregate(roleEdit, roleAdmin), part(roleEdit, sorted(writeOurs)...),
+		aggregate(roleView, roleEdit), part(roleView, sorted(readOurs)...),
 	}
+}
+
+// aggregate makes a role that gathers what is labelled to be added to it, and is itself added to others.
+func aggregate(name string, to ...string) *authv1.ClusterRole {
+	m := builtInMeta(name)
+	for _, other := range to {
+		m.Labels[labelAggregate+other] = isTrue
+	}
+	return &authv1.ClusterRole{Metadata: m, AggregationRule: &authv1.AggregationRule{
+		ClusterRoleSelectors: []*metav1.LabelSelector{{MatchLabels: map[string]string{labelAggregate + name: isTrue}}},
+	}}
+}
+
+// part makes the role that holds what is built into an aggregated one.
+func part(name string, rules ...*authv1.PolicyRule) *authv1.ClusterRole {
+	m := builtInMeta(aggregatePrefix + name)
+	m.Labels[labelAggregate+name] = isTrue
+	return &authv1.ClusterRole{Metadata: m, Rules: rules}
 }
 
 // pluralsByGroup are the namespaced kinds, but for auth's own.
@@ -134,7 +160,14 @@ func (s *Server) makeRole(ctx context.Context, r *authv1.ClusterRole) error {
 	}
 	_, err := roles.Update(ctx, store.KeyOf(r), "", func(old *authv1.ClusterRole) (*authv1.ClusterRole, error) {
 		if old.GetMetadata().GetAnnotations()[annotationAutoupdate] == isTrue {
-			old.Rules = r.GetRules()
+			if r.GetAggregationRule() == nil {
+				old.Rules = r.GetRules()
+			}
+			old.AggregationRule = r.GetAggregationRule()
+			if old.GetMetadata().GetLabels() == nil {
+				old.Metadata.Labels = map[string]string{}
+			}
+			maps.Copy(old.GetMetadata().GetLabels(), r.GetMetadata().GetLabels())
 		}
 		return old, nil
 	})

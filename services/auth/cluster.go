@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	rbacapply "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -102,18 +101,5 @@ func named(subjects []rbacv1.Subject, names map[subject]bool) string {
 
 // mayDoAllInCluster asks the cluster whether the caller, under the name that it knows, may do everything.
 func (s *Server) mayDoAllInCluster(ctx context.Context, caller *rpc.Identity) (bool, error) {
-	groups := append(make([]string, 0, 1+len(caller.Groups)), groupAuthenticated)
-	for _, group := range caller.Groups {
-		groups = append(groups, rpc.ClusterPrefix+group)
-	}
-	review, err := s.deps.Kube.Clientset().AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: rpc.ClusterPrefix + caller.User, Groups: groups,
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: wildcard, Group: wildcard, Resource: wildcard},
-		},
-	}, kmetav1.CreateOptions{})
-	if err != nil {
-		return false, fmt.Errorf("auth: ask the cluster what %q may do: %w", caller.User, err)
-	}
-	return review.Status.Allowed, nil
+	return s.reviews.allows(ctx, caller, rpc.Attributes{Verb: wildcard, Group: wildcard, Resource: wildcard})
 }

@@ -27,6 +27,11 @@ type Config struct {
 	AdminTokenLifetime time.Duration
 	// ServiceTokenLifetime is how long the tokens hold that services of Fairlead use among each other; 15 minutes by default.
 	ServiceTokenLifetime time.Duration
+	// KeyRotation is for how long a key signs before a new one does; 30 days by default.
+	KeyRotation time.Duration
+	// KeyOverlap is how long a new key is known before it signs, so that every process and everyone who reads
+	// `/openid/v1/jwks` has it; 10 minutes by default.
+	KeyOverlap time.Duration
 	// KeySecret is the name of the Secret with the signing keys; `fairlead-signing-keys` by default.
 	KeySecret string
 	// Prefix is where revocations are kept in etcd: the store's prefix; `/fairlead` by default.
@@ -45,6 +50,8 @@ func (c Config) withDefaults() Config {
 	c.MaxTokenLifetime = cmp.Or(c.MaxTokenLifetime, year)
 	c.AdminTokenLifetime = cmp.Or(c.AdminTokenLifetime, year)
 	c.ServiceTokenLifetime = cmp.Or(c.ServiceTokenLifetime, 15*time.Minute)
+	c.KeyRotation = cmp.Or(c.KeyRotation, 30*24*time.Hour)
+	c.KeyOverlap = cmp.Or(c.KeyOverlap, 10*time.Minute)
 	c.KeySecret = cmp.Or(c.KeySecret, "fairlead-signing-keys")
 	c.Prefix = cmp.Or(c.Prefix, "/fairlead")
 	return c
@@ -61,6 +68,8 @@ func (c Config) Validate() error {
 		{"maxTokenLifetime", c.MaxTokenLifetime},
 		{"adminTokenLifetime", c.AdminTokenLifetime},
 		{"serviceTokenLifetime", c.ServiceTokenLifetime},
+		{"keyRotation", c.KeyRotation},
+		{"keyOverlap", c.KeyOverlap},
 	}
 	for _, l := range lifetimes {
 		if l.value < 0 || (l.value > 0 && l.value < time.Second) {
@@ -69,6 +78,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxTokenLifetime > 0 && max(c.TokenLifetime, c.AdminTokenLifetime, c.ServiceTokenLifetime) > c.MaxTokenLifetime {
 		faults = append(faults, fmt.Errorf("maxTokenLifetime: %s is less than the lifetime of some tokens", c.MaxTokenLifetime))
+	}
+	if c.KeyRotation > 0 && c.KeyRotation <= c.KeyOverlap {
+		faults = append(faults, fmt.Errorf("keyRotation: %s is not longer than keyOverlap, %s: no key would ever sign", c.KeyRotation, c.KeyOverlap))
 	}
 	if c.KeySecret != "" {
 		for _, fault := range validation.IsDNS1123Subdomain(c.KeySecret) {

@@ -15,9 +15,9 @@ import (
 
 // ServiceCredentials returns credentials of one of Fairlead's own services: user `system:fairlead:NAME` in the group
 // `system:fairlead:services`. They make a new token when two thirds of the last one's lifetime have passed.
-func (s *Server) ServiceCredentials(name string) credentials.PerRPCCredentials {
-	return &serviceCredentials{tokens: s.tokens, spec: tokenSpec{
-		user: ServiceUserPrefix + name, groups: []string{GroupServices}, lifetime: s.cfg.ServiceTokenLifetime,
+func (v *Verifier) ServiceCredentials(name string) credentials.PerRPCCredentials {
+	return &serviceCredentials{tokens: v.tokens, spec: tokenSpec{
+		user: ServiceUserPrefix + name, groups: []string{GroupServices}, lifetime: v.cfg.ServiceTokenLifetime,
 	}}
 }
 

@@ -6,6 +6,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -36,7 +38,73 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster is a Kubernetes that is only made up. What is claimed of real ones is tested on real ones.
-type cluster struct{ clientset *fake.Clientset }
+type cluster struct {
+	clientset *fake.Clientset
+	claims    *claimed
+}
+
+// claimed is what a made-up cluster says of tokens and rights, and how often it was asked.
+type claimed struct {
+	mu       sync.Mutex
+	away     bool
+	accounts map[string]authenticationv1.UserInfo // by token
+	audience map[string][]string                  // by token; the API's own where there is none
+	allowed  func(authorizationv1.SubjectAccessReviewSpec) bool
+	tokens   int
+	rights   int
+}
+
+func (c *claimed) set(change func(*claimed)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
+
+func (c *claimed) asked() (tokens, rights int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tokens, c.rights
+}
+
+var errAway = errors.New("connection refused")
+
+func (c *claimed) token(action ktesting.Action) (bool, runtime.Object, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens++
+	create, _ := action.(ktesting.CreateAction)
+	review, ok := create.GetObject().(*authenticationv1.TokenReview)
+	if !ok || c.away {
+		return true, nil, errAway
+	}
+	answer := review.DeepCopy()
+	account, known := c.accounts[review.Spec.Token]
+	audiences := c.audience[review.Spec.Token]
+	if len(audiences) == 0 {
+		audiences = []string{"https://kubernetes.default.svc"}
+	}
+	if len(review.Spec.Audiences) > 0 && !slices.Contains(audiences, review.Spec.Audiences[0]) || len(review.Spec.Audiences) == 0 && len(c.audience[review.Spec.Token]) > 0 {
+		known = false
+	}
+	if known {
+		answer.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: account, Audiences: audiences}
+	}
+	return true, answer, nil
+}
+
+func (c *claimed) right(action ktesting.Action) (bool, runtime.Object, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rights++
+	create, _ := action.(ktesting.CreateAction)
+	review, ok := create.GetObject().(*authorizationv1.SubjectAccessReview)
+	if !ok || c.away {
+		return true, nil, errAway
+	}
+	answer := review.DeepCopy()
+	answer.Status.Allowed = slices.Contains(review.Spec.Groups, "fairlead:admins") || c.allowed != nil && c.allowed(review.Spec)
+	return true, answer, nil
+}
 
 func (c cluster) Clientset() kubernetes.Interface { return c.clientset }
 func (cluster) Installation() string              { return "test" }
@@ -83,15 +151,10 @@ type installation struct {
 func install(t testing.TB) *installation {
 	t.Helper()
 	clientset := fake.NewClientset()
-	clientset.PrependReactor("create", "subjectaccessreviews", func(action ktesting.Action) (bool, runtime.Object, error) {
-		review, ok := action.(ktesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
-		if !ok {
-			return false, nil, nil
-		}
-		review.Status.Allowed = slices.Contains(review.Spec.Groups, "fairlead:admins")
-		return true, review, nil
-	})
-	return &installation{etcd: etcdtest.Start(t), cluster: cluster{clientset}}
+	claims := &claimed{accounts: map[string]authenticationv1.UserInfo{}, audience: map[string][]string{}}
+	clientset.PrependReactor("create", "subjectaccessreviews", claims.right)
+	clientset.PrependReactor("create", "tokenreviews", claims.token)
+	return &installation{etcd: etcdtest.Start(t), cluster: cluster{clientset, claims}}
 }
 
 func (i *installation) start(t testing.TB) *process {
@@ -206,9 +269,7 @@ func (p *process) eventually(t testing.TB, is func() bool) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {
-		p.auth.policy.mu.Lock()
-		changed := p.auth.policy.changed
-		p.auth.policy.mu.Unlock()
+		changed := p.auth.policy.changed.next()
 		if is() {
 			return
 		}

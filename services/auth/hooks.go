@@ -6,6 +6,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +42,7 @@ func (s *Server) handlers() []resource.Handler {
 	var out []resource.Handler
 	for _, k := range []kinds.Kind{s.kinds.role, s.kinds.clusterRole} {
 		out = append(out, resource.Handler{Kind: k, ValidName: validName, Hooks: resource.Hooks{
+			Default:  func(_ context.Context, obj, old store.Object) { defaultRole(obj, old) },
 			Validate: func(_ context.Context, obj, _ store.Object) []apierror.Cause { return validateRole(k, obj) },
 			Authorize: func(ctx context.Context, obj, old store.Object) error {
 				return s.authorizeRole(ctx, k, obj, old)
@@ -71,14 +73,27 @@ func validName(name string, prefix bool) []string {
 	return faults
 }
 
+// defaultRole keeps the rules that the server writes: those of roles with an aggregation rule.
+func defaultRole(obj, old store.Object) {
+	r, ok := obj.(*authv1.ClusterRole)
+	if !ok || r.GetAggregationRule() == nil {
+		return
+	}
+	before, _ := old.(*authv1.ClusterRole)
+	r.Rules = before.GetRules()
+}
+
 // validateRole tells what the rules' constraints cannot.
 func validateRole(k kinds.Kind, obj store.Object) []apierror.Cause {
 	r, ok := obj.(role)
 	if !ok {
 		return nil
 	}
-	var causes []apierror.Cause
+	causes := validateAggregation(aggregationOf(r))
 	combinations := 0
+	if aggregationOf(r) != nil {
+		return causes // the rules are the server's
+	}
 	for i, rule := range r.GetRules() {
 		at := fmt.Sprintf("rules[%d]", i)
 		combinations += max(len(rule.GetApiGroups()), 1) * max(len(rule.GetResources()), 1) * max(len(rule.GetResourceNames()), 1) * len(rule.GetVerbs())
@@ -90,6 +105,7 @@ func validateRole(k kinds.Kind, obj store.Object) []apierror.Cause {
 			if len(rule.GetApiGroups())+len(rule.GetResources())+len(rule.GetResourceNames()) > 0 {
 				causes = append(causes, apierror.Invalid(at+".nonResourceURLs", "Invalid value: rules cannot apply to both regular resources and non-resource URLs"))
 			}
+			causes = append(causes, validatePaths(at+".nonResourceURLs", rule.GetNonResourceUrls())...)
 			continue
 		}
 		if len(rule.GetApiGroups()) == 0 {
@@ -169,18 +185,51 @@ func unsupported(field, value, supported string) apierror.Cause {
 	}
 }
 
-// authorizeRole lets those write a role who hold all of its rights, or the right to `escalate`.
+// validatePaths tells which paths are none, or have a `*` elsewhere than at the end.
+func validatePaths(at string, paths []string) []apierror.Cause {
+	var causes []apierror.Cause
+	for i, path := range paths {
+		if path != wildcard && !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, wildcard), wildcard) {
+			causes = append(causes, apierror.Invalid(fmt.Sprintf("%s[%d]", at, i),
+				fmt.Sprintf("Invalid value: %q: a path begins with a slash, and a `*` stands at its end only", path)))
+		}
+	}
+	return causes
+}
+
+// aggregationOf returns the aggregation rule of a role; nil where it has none.
+func aggregationOf(r role) *authv1.AggregationRule {
+	if c, ok := r.(*authv1.ClusterRole); ok {
+		return c.GetAggregationRule()
+	}
+	return nil
+}
+
+// everything are the rules of whoever may do everything.
+func everything() []rbacv1.PolicyRule {
+	all := []string{wildcard}
+	return []rbacv1.PolicyRule{{Verbs: all, APIGroups: all, Resources: all}, {Verbs: all, NonResourceURLs: all}}
+}
+
+// authorizeRole lets those write a role who hold all of its rights, or the right to `escalate`. A change of its labels asks
+// for the same, since another role may select it by them. An aggregation rule may come to gather anything.
 func (s *Server) authorizeRole(ctx context.Context, k kinds.Kind, obj, old store.Object) error {
 	caller, ok := rpc.IdentityFrom(ctx)
 	r, is := obj.(role)
 	if !ok || !is {
 		return nil
 	}
-	if before, ok := old.(role); ok && slices.EqualFunc(before.GetRules(), r.GetRules(), func(a, b *authv1.PolicyRule) bool { return proto.Equal(a, b) }) {
+	before, updated := old.(role)
+	if updated && equalRules(before.GetRules(), r.GetRules()) && proto.Equal(aggregationOf(before), aggregationOf(r)) &&
+		(k.Namespaced || maps.Equal(before.GetMetadata().GetLabels(), r.GetMetadata().GetLabels())) {
 		return nil
 	}
+	rules := toKubernetes(r.GetRules())
+	if aggregationOf(r) != nil || updated && aggregationOf(before) != nil {
+		rules = everything()
+	}
 	m := r.GetMetadata()
-	return s.mayGive(ctx, k, caller, toKubernetes(r.GetRules()), rpc.Attributes{
+	return s.mayGive(ctx, k, caller, rules, rpc.Attributes{
 		Verb: "escalate", Group: k.Group, Resource: k.Plural, Namespace: m.GetNamespace(), Name: m.GetName(),
 	}, m.GetName())
 }
@@ -205,7 +254,7 @@ func (s *Server) authorizeBinding(ctx context.Context, k kinds.Kind, obj, old st
 	right := rpc.Attributes{Verb: "bind", Group: Group, Resource: bound.Plural, Namespace: m.GetNamespace(), Name: ref.GetName()}
 	rules, err := s.rulesOf(ctx, bound, key)
 	if err != nil {
-		if apierror.IsNotFound(err) && s.policy.Authorize(ctx, caller, right) == nil {
+		if apierror.IsNotFound(err) && s.authz.Authorize(ctx, caller, right) == nil {
 			return nil // the binding may come before the role
 		}
 		return err
@@ -223,7 +272,15 @@ func (s *Server) rulesOf(ctx context.Context, k kinds.Kind, key store.Key) ([]rb
 	if !ok {
 		return nil, fmt.Errorf("auth: %s %s has no rules", k.Kind, key)
 	}
-	return toKubernetes(r.GetRules()), nil
+	c, ok := r.(*authv1.ClusterRole)
+	if !ok || c.GetAggregationRule() == nil {
+		return toKubernetes(r.GetRules()), nil
+	}
+	all, err := s.policy.clusterRoles.List(ctx, store.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return toKubernetes(aggregated(c, all.Items)), nil
 }
 
 // mayGive refuses to give rights that the caller does not hold, unless the caller has a right that stands above.
@@ -232,7 +289,7 @@ func (s *Server) mayGive(ctx context.Context, k kinds.Kind, caller *rpc.Identity
 	if err != nil || len(lacks) == 0 {
 		return err
 	}
-	if s.policy.Authorize(ctx, caller, above) == nil {
+	if s.authz.Authorize(ctx, caller, above) == nil {
 		return nil
 	}
 	return apierror.Forbidden(resourceOf(k), name,

@@ -5,17 +5,10 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,34 +20,21 @@ import (
 	"fairlead.dev/services/internal/kube"
 )
 
-const (
-	// currentKey is the entry of the Secret that names the key by which new tokens are signed.
-	currentKey = "current"
-	// keySuffix ends the entries that hold keys; what stands before it is the key's id.
-	keySuffix = ".pem"
-	pemType   = "PRIVATE KEY"
-)
-
-// keySet is what the Secret holds: the keys that tokens may be signed by, and the one by which new ones are.
-type keySet struct {
-	current string
-	keys    map[string]ed25519.PrivateKey
-}
-
-// keyring keeps the signing keys of the Secret at hand. To rotate them, one adds a key to the Secret and makes it
-// current, and removes the old one when the last of its tokens has expired. Removing a key makes its tokens worthless at
-// once.
+// keyring keeps the signing keys of the Secret at hand. Removing a key from the Secret makes its tokens worthless at once.
 type keyring struct {
 	cluster Cluster
 	secret  string
+	cfg     Config
 	log     *slog.Logger
+	signal  *signal
+	now     func() time.Time
 
 	mu  sync.Mutex
 	set *keySet // nil until read, and when the Secret is deleted
 }
 
-func newKeyring(c Cluster, secret string, log *slog.Logger) *keyring {
-	return &keyring{cluster: c, secret: secret, log: log}
+func newKeyring(c Cluster, cfg Config, log *slog.Logger, changed *signal) *keyring {
+	return &keyring{cluster: c, secret: cfg.KeySecret, cfg: cfg, log: log, signal: changed, now: time.Now}
 }
 
 // get returns the keys, and makes the Secret if there is none.
@@ -86,8 +66,8 @@ func (k *keyring) ensure(ctx context.Context) (*corev1.Secret, error) {
 	if err := k.ensureNamespace(ctx); err != nil {
 		return nil, err
 	}
-	data, err := newKeyData()
-	if err != nil {
+	data := map[string][]byte{}
+	if _, err := addKey(data, k.now()); err != nil {
 		return nil, err
 	}
 	made, err := secrets.Create(ctx, &corev1.Secret{
@@ -166,60 +146,15 @@ func (k *keyring) take(obj any) {
 		k.log.Error("auth: the signing keys cannot be read; the old ones stay in use", "secret", secret.Namespace+"/"+secret.Name, "error", err)
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.set = set
+	k.replace(set)
 }
 
 // drop forgets the keys: the Secret is gone, and its tokens are worthless.
-func (k *keyring) drop() {
+func (k *keyring) drop() { k.replace(nil) }
+
+func (k *keyring) replace(set *keySet) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.set = nil
-}
-
-// parseKeys reads the entries of the Secret. No error repeats any part of a key.
-func parseKeys(data map[string][]byte) (*keySet, error) {
-	set := &keySet{current: string(data[currentKey]), keys: map[string]ed25519.PrivateKey{}}
-	for entry, value := range data {
-		id, ok := strings.CutSuffix(entry, keySuffix)
-		if !ok {
-			continue
-		}
-		block, _ := pem.Decode(value)
-		if block == nil || block.Type != pemType {
-			return nil, fmt.Errorf("entry %s holds no PEM block of type %s", entry, pemType)
-		}
-		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("entry %s holds no PKCS #8 key", entry)
-		}
-		key, ok := parsed.(ed25519.PrivateKey)
-		if !ok {
-			return nil, fmt.Errorf("entry %s holds no Ed25519 key", entry)
-		}
-		set.keys[id] = key
-	}
-	if _, ok := set.keys[set.current]; !ok {
-		return nil, errors.New("the entry that `current` names is missing")
-	}
-	return set, nil
-}
-
-// newKeyData makes the entries of a Secret with one new key, whose id derives from it.
-func newKeyData() (map[string][]byte, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("encode a key: %w", err)
-	}
-	sum := sha256.Sum256(public)
-	id := hex.EncodeToString(sum[:8])
-	return map[string][]byte{
-		currentKey:     []byte(id),
-		id + keySuffix: pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}),
-	}, nil
+	k.set = set
+	k.mu.Unlock()
+	k.signal.raise()
 }

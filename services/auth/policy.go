@@ -43,9 +43,11 @@ type policy struct {
 	// ready is closed when the built-in roles are known.
 	ready chan struct{}
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and made anew at each change
-	grants  map[subject][]grant
+	// changed tells of changes of roles and bindings.
+	changed *signal
+
+	mu     sync.Mutex
+	grants map[subject][]grant // nil since the last change
 }
 
 func newPolicy(s *store.Store, k authKinds) *policy {
@@ -53,7 +55,7 @@ func newPolicy(s *store.Store, k authKinds) *policy {
 		kinds: k,
 		roles: store.For[*authv1.Role](s, k.role), clusterRoles: store.For[*authv1.ClusterRole](s, k.clusterRole),
 		roleBindings: store.For[*authv1.RoleBinding](s, k.roleBinding), clusterRoleBindings: store.For[*authv1.ClusterRoleBinding](s, k.clusterRoleBinding),
-		ready: make(chan struct{}), changed: make(chan struct{}),
+		ready: make(chan struct{}), changed: newSignal(),
 	}
 	for _, k := range k.all() {
 		p.caches = append(p.caches, s.Cache(k))
@@ -70,9 +72,7 @@ func (p *policy) follow(ctx context.Context, known func() bool) {
 		defer c.Subscribe(p.note)()
 	}
 	for {
-		p.mu.Lock()
-		changed := p.changed
-		p.mu.Unlock()
+		changed := p.changed.next()
 		if known() {
 			close(p.ready)
 			<-ctx.Done()
@@ -86,12 +86,14 @@ func (p *policy) follow(ctx context.Context, known func() bool) {
 	}
 }
 
+// knowsRoles tells whether there is any role: there is, once a server has made those that are built in.
+func (p *policy) knowsRoles() bool { return len(p.clusterRoles.ListCached("", nil)) > 0 }
+
 func (p *policy) note(store.Event) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.grants = nil
-	close(p.changed)
-	p.changed = make(chan struct{})
+	p.mu.Unlock()
+	p.changed.raise()
 }
 
 // index returns what each subject is given.
@@ -106,37 +108,43 @@ func (p *policy) index() map[subject][]grant {
 
 func (p *policy) build() map[subject][]grant {
 	out := map[subject][]grant{}
+	all := p.clusterRoles.ListCached("", nil)
+	known := map[string][]rbacv1.PolicyRule{}
+	clusterRules := func(name string) ([]rbacv1.PolicyRule, bool) {
+		rules, ok := known[name]
+		if !ok {
+			var role *authv1.ClusterRole
+			if role, ok = p.clusterRoles.Cached(store.Key{Name: name}); ok {
+				rules = toKubernetes(aggregated(role, all))
+				known[name] = rules
+			}
+		}
+		return rules, ok
+	}
 	add := func(subjects []*authv1.Subject, g grant) {
 		for _, s := range subjects {
 			out[subjectOf(s)] = append(out[subjectOf(s)], g)
 		}
 	}
 	for _, b := range p.clusterRoleBindings.ListCached("", nil) {
-		if role, ok := p.clusterRoles.Cached(store.Key{Name: b.GetRoleRef().GetName()}); ok && b.GetRoleRef().GetKind() == kindClusterRole {
-			add(b.GetSubjects(), grant{rules: toKubernetes(role.GetRules())})
+		if rules, ok := clusterRules(b.GetRoleRef().GetName()); ok && b.GetRoleRef().GetKind() == kindClusterRole {
+			add(b.GetSubjects(), grant{rules: rules})
 		}
 	}
 	for _, b := range p.roleBindings.ListCached("", nil) {
-		namespace := b.GetMetadata().GetNamespace()
-		if rules, ok := p.cachedRules(namespace, b.GetRoleRef()); ok {
-			add(b.GetSubjects(), grant{namespace: namespace, rules: rules})
+		namespace, ref := b.GetMetadata().GetNamespace(), b.GetRoleRef()
+		switch ref.GetKind() {
+		case kindRole:
+			if role, ok := p.roles.Cached(store.Key{Namespace: namespace, Name: ref.GetName()}); ok {
+				add(b.GetSubjects(), grant{namespace: namespace, rules: toKubernetes(role.GetRules())})
+			}
+		case kindClusterRole:
+			if rules, ok := clusterRules(ref.GetName()); ok {
+				add(b.GetSubjects(), grant{namespace: namespace, rules: rules})
+			}
 		}
 	}
 	return out
-}
-
-// cachedRules returns the rules of the role that a binding in a namespace names.
-func (p *policy) cachedRules(namespace string, ref *authv1.RoleRef) ([]rbacv1.PolicyRule, bool) {
-	switch ref.GetKind() {
-	case kindRole:
-		role, ok := p.roles.Cached(store.Key{Namespace: namespace, Name: ref.GetName()})
-		return toKubernetes(role.GetRules()), ok
-	case kindClusterRole:
-		role, ok := p.clusterRoles.Cached(store.Key{Name: ref.GetName()})
-		return toKubernetes(role.GetRules()), ok
-	default:
-		return nil, false
-	}
 }
 
 func subjectOf(s *authv1.Subject) subject {
@@ -190,6 +198,9 @@ func (p *policy) Authorize(ctx context.Context, id *rpc.Identity, a rpc.Attribut
 
 // forbidden says what is not allowed, in Kubernetes' words.
 func forbidden(id *rpc.Identity, a rpc.Attributes) error {
+	if a.Path != "" {
+		return apierror.Forbidden(apierror.Resource{}, "", "forbidden: User %q cannot %s path %q", id.User, a.Verb, a.Path)
+	}
 	target := apierror.Resource{Group: a.Group, Plural: a.Resource}
 	resource := a.Resource
 	if a.Subresource != "" {

@@ -25,6 +25,7 @@ type revocations struct {
 	client *clientv3.Client
 	prefix string
 	log    *slog.Logger
+	signal *signal
 	// loaded is closed when what is in etcd has been read once.
 	loaded chan struct{}
 	once   sync.Once
@@ -33,9 +34,9 @@ type revocations struct {
 	revoked map[string]struct{}
 }
 
-func newRevocations(client *clientv3.Client, prefix string, log *slog.Logger) *revocations {
+func newRevocations(client *clientv3.Client, prefix string, log *slog.Logger, changed *signal) *revocations {
 	return &revocations{
-		client: client, prefix: "/" + strings.Trim(prefix, "/") + "/_auth/revoked-tokens/", log: log,
+		client: client, prefix: "/" + strings.Trim(prefix, "/") + "/_auth/revoked-tokens/", log: log, signal: changed,
 		loaded: make(chan struct{}), revoked: map[string]struct{}{},
 	}
 }
@@ -50,8 +51,9 @@ func (r *revocations) add(ctx context.Context, id string, left time.Duration) er
 		return fmt.Errorf("auth: revoke a token: %w", err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.revoked[id] = struct{}{}
+	r.mu.Unlock()
+	r.signal.raise()
 	return nil
 }
 
@@ -109,6 +111,7 @@ func (r *revocations) watch(ctx context.Context) error {
 	r.mu.Lock()
 	r.revoked = revoked
 	r.mu.Unlock()
+	r.signal.raise()
 	r.once.Do(func() { close(r.loaded) })
 	for response := range r.client.Watch(ctx, r.prefix, clientv3.WithPrefix(), clientv3.WithRev(all.Header.Revision+1)) {
 		if err := response.Err(); err != nil {
@@ -121,6 +124,7 @@ func (r *revocations) watch(ctx context.Context) error {
 
 func (r *revocations) apply(events []*clientv3.Event) {
 	r.mu.Lock()
+	defer r.signal.raise() // after the lock is gone
 	defer r.mu.Unlock()
 	for _, e := range events {
 		id := strings.TrimPrefix(string(e.Kv.Key), r.prefix)

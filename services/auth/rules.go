@@ -15,7 +15,10 @@ import (
 	"fairlead.dev/services/internal/rpc"
 )
 
-const wildcard = "*"
+const (
+	wildcard   = "*"
+	verbCreate = "create"
+)
 
 // toKubernetes returns rules in the type of Kubernetes' RBAC, whose schema they have.
 func toKubernetes(rules []*authv1.PolicyRule) []rbacv1.PolicyRule {
@@ -31,8 +34,31 @@ func toKubernetes(rules []*authv1.PolicyRule) []rbacv1.PolicyRule {
 
 // allows tells whether a rule allows a call.
 func allows(r rbacv1.PolicyRule, a rpc.Attributes) bool {
-	return has(r.Verbs, a.Verb) && has(r.APIGroups, a.Group) && allowsResource(r.Resources, a.Resource, a.Subresource) &&
-		(len(r.ResourceNames) == 0 || slices.Contains(r.ResourceNames, a.Name))
+	if !has(r.Verbs, a.Verb) {
+		return false
+	}
+	if a.Path != "" {
+		return slices.ContainsFunc(r.NonResourceURLs, func(url string) bool { return matchesPath(url, a.Path) })
+	}
+	return has(r.APIGroups, a.Group) && allowsResource(r.Resources, a.Resource, a.Subresource) && allowsName(r.ResourceNames, a)
+}
+
+// allowsName tells whether a rule for some names allows a call. One that names no object is not allowed by it, nor is the
+// creation of one: its name may not be known yet.
+func allowsName(names []string, a rpc.Attributes) bool {
+	if len(names) == 0 {
+		return true
+	}
+	create := a.Verb == verbCreate && a.Subresource == ""
+	return !create && a.Name != "" && slices.Contains(names, a.Name)
+}
+
+// matchesPath tells whether a path is one of those that a rule names: `/a` is only itself, `/a*` all that begins with it.
+func matchesPath(rule, path string) bool {
+	if prefix, ok := strings.CutSuffix(rule, wildcard); ok {
+		return strings.HasPrefix(path, prefix)
+	}
+	return rule == path
 }
 
 func has(set []string, value string) bool {

@@ -5,7 +5,6 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -80,8 +79,9 @@ func (t *tokens) mint(ctx context.Context, spec tokenSpec) (*issued, error) {
 		},
 		Groups: spec.groups,
 	})
-	token.Header["kid"] = set.current
-	signed, err := token.SignedString(set.keys[set.current])
+	key := set.signer(now)
+	token.Header["kid"] = key.id
+	signed, err := token.SignedString(key.private)
 	if err != nil {
 		return nil, fmt.Errorf("auth: sign a token: %w", err)
 	}
@@ -101,7 +101,7 @@ func (t *tokens) Authenticate(ctx context.Context, token string) (*rpc.Identity,
 	if revoked {
 		return nil, apierror.Unauthorized("the token has been revoked; %s", howToRenew)
 	}
-	return &rpc.Identity{User: c.Subject, Groups: c.Groups, TokenID: c.ID}, nil
+	return &rpc.Identity{User: c.Subject, Groups: c.Groups, TokenID: c.ID, Expires: c.ExpiresAt.Time, Source: rpc.SourceToken}, nil
 }
 
 // verify checks all of a token but whether it is revoked.
@@ -123,15 +123,11 @@ func (t *tokens) verify(ctx context.Context, token string) (*claims, error) {
 	c := &claims{}
 	_, err = parser.ParseWithClaims(token, c, func(parsed *jwt.Token) (any, error) {
 		id, _ := parsed.Header["kid"].(string)
-		key, ok := set.keys[id]
+		key, ok := set.byID[id]
 		if !ok {
 			return nil, errors.New("unknown key")
 		}
-		public, ok := key.Public().(ed25519.PublicKey)
-		if !ok {
-			return nil, errors.New("unknown key type")
-		}
-		return public, nil
+		return key.public(), nil
 	})
 	switch {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable), errors.Is(err, jwt.ErrTokenMalformed):

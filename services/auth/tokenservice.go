@@ -4,6 +4,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -90,7 +91,16 @@ func (t *tokenService) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*au
 	if !ok {
 		return nil, apierror.Unauthorized("no caller is known")
 	}
-	return &authv1.WhoAmIResponse{User: id.User, Groups: id.Groups, TokenId: id.TokenID}, nil
+	res := &authv1.WhoAmIResponse{
+		User: id.User, Groups: id.Groups, TokenId: id.TokenID, Uid: id.UID, Source: string(cmp.Or(id.Source, rpc.SourceToken)),
+	}
+	for key, values := range id.Extra {
+		if res.Extra == nil {
+			res.Extra = map[string]*authv1.ExtraValue{}
+		}
+		res.Extra[key] = &authv1.ExtraValue{Items: values}
+	}
+	return res, nil
 }
 
 // issue makes a token if its caller has every right that it gives.
