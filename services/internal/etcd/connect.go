@@ -38,7 +38,8 @@ type ClientConfig struct {
 	Log *slog.Logger
 }
 
-// Connect makes a client. It does not wait for the etcd to answer. The client is the caller's to close.
+// Connect makes a client. Members that answer must be new enough; one that does not is no error, since it may come later. The
+// client is the caller's to close.
 func Connect(c ClientConfig) (*clientv3.Client, error) {
 	if len(c.Endpoints) == 0 {
 		return nil, errors.New("no etcd endpoints are given")
@@ -72,6 +73,9 @@ func Connect(c ClientConfig) (*clientv3.Client, error) {
 	client, err := clientv3.New(cc)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", c.Endpoints, err)
+	}
+	if err := checkVersions(client, c.Log); err != nil {
+		return nil, errors.Join(err, client.Close())
 	}
 	return client, nil
 }
