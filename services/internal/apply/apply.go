@@ -74,6 +74,8 @@ type Applier struct {
 	FieldManager string
 	// Namespace is where documents go that name none; `default` by default.
 	Namespace string
+	// Atomic says that documents are to be applied in one step, in which the cluster's own kinds can have no part.
+	Atomic bool
 }
 
 // Parse splits and reads documents. An error names every document that is at fault.
@@ -136,6 +138,8 @@ func (a *Applier) read(index int, raw json.RawMessage) (Document, error) {
 		doc.Namespace = ""
 	case !doc.ours && groupKnown:
 		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; there are %s", doc.Kind, doc.APIVersion, a.inGroup(group(doc.APIVersion)))
+	case !doc.ours && a.Atomic:
+		return doc, apierror.BadRequest("%s %q in %s is of the cluster's own kinds, which have no part in an atomic apply; apply it by itself", doc.Kind, doc.Name, doc.APIVersion)
 	case !doc.ours && a.Native == nil:
 		return doc, apierror.BadRequest("%s in %s is a kind of the cluster's own; apply it with kubectl, or POST it to /apply", doc.Kind, doc.APIVersion)
 	}

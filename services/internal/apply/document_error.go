@@ -38,6 +38,13 @@ func (f *DocumentsError) Error() string { return f.combined.Error() }
 // Unwrap returns the faults as one error.
 func (f *DocumentsError) Unwrap() error { return f.combined }
 
+// NewDocumentsError makes one error of what is wrong with some of so many documents; list must not be empty.
+func NewDocumentsError(list []DocumentError, documents int) *DocumentsError {
+	f := &DocumentsError{List: list}
+	f.combine(documents > 1)
+	return f
+}
+
 // combine makes one error of the list. With several documents, causes name theirs.
 func (f *DocumentsError) combine(several bool) {
 	first := f.List[0].Err
