@@ -68,7 +68,7 @@ func sideBySide(b *testing.B, clients int, op func() error) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "writes/s")
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "ops/s")
 }
 
 // BenchmarkUpdate measures the change of a label of one object.
