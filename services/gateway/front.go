@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/tracing"
 )
 
 const headerRequestID = "X-Request-Id"
@@ -79,6 +81,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(headerRequestID, id)
 	rec := &recorder{ResponseWriter: w}
 	route := "unknown"
+	r, traced := tracing.HTTP(f.deps.Tracer, r)
 	defer func() {
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -90,6 +93,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		took := time.Since(start)
+		traced(method(r)+" "+cmp.Or(rec.resource, route), rec.code)
 		f.requests.WithLabelValues(route, method(r), strconv.Itoa(rec.code)).Inc()
 		if !rec.long {
 			f.latency.WithLabelValues(route, method(r)).Observe(took.Seconds())
@@ -111,13 +115,13 @@ func method(r *http.Request) string {
 // serve answers and returns the name of the route.
 func (f *front) serve(w *recorder, r *http.Request) string {
 	path := r.URL.Path
-	switch path {
-	case "/livez", "/healthz":
-		writeText(w, http.StatusOK, "ok")
+	switch first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); first {
+	case "livez", "healthz", "readyz":
+		f.health(w, r)
 		return "health"
-	case "/readyz":
-		f.ready(w, r)
-		return "health"
+	case "debug":
+		f.debug(w, r)
+		return "debug"
 	}
 	if strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.Contains(path, "//") || strings.HasSuffix(path, "/..") {
 		writeError(w, apierror.BadRequest("the path %q is not in its shortest form; leave out empty, . and .. segments", path))
@@ -130,6 +134,9 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	}
 	r = r.WithContext(withCaller(r.Context(), id))
 	ours := f.resources.parse(path)
+	if ours != nil && ours.kind != nil {
+		w.resource = ours.kind.Plural + "." + ours.kind.Group
+	}
 	if ours != nil || !w.isUpgrade(r) {
 		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
 	}
@@ -155,16 +162,21 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	}
 }
 
-func (f *front) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	if f.deps.Ready != nil {
-		if err := f.deps.Ready(ctx); err != nil {
-			writeText(w, http.StatusServiceUnavailable, "not ready: "+apierror.From(err).Message)
-			return
-		}
+func (f *front) health(w http.ResponseWriter, r *http.Request) {
+	if f.deps.Health == nil {
+		writeText(w, http.StatusOK, "ok")
+		return
 	}
-	writeText(w, http.StatusOK, "ok")
+	f.deps.Health.ServeHTTP(w, r)
+}
+
+func (f *front) debug(w *recorder, r *http.Request) {
+	if f.deps.Debug == nil {
+		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s", r.URL.Path))
+		return
+	}
+	w.long = true
+	f.deps.Debug.ServeHTTP(w, r)
 }
 
 func (f *front) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -213,6 +225,8 @@ type recorder struct {
 
 	code int
 	long bool
+	// resource is the kind that the request is about, if it is one of ours.
+	resource string
 }
 
 func (w *recorder) WriteHeader(code int) {

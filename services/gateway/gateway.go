@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/rest"
@@ -60,8 +61,12 @@ type Deps struct {
 	Kinds []kinds.Kind
 	// Cluster is how the Kubernetes behind is reached, with the right to impersonate; nil means there is none.
 	Cluster *rest.Config
-	// Ready tells whether requests can be served, or why not.
-	Ready func(ctx context.Context) error
+	// Health answers /livez, /readyz and /healthz, which need no token; nil says that all is well.
+	Health http.Handler
+	// Debug answers below /debug/ to those whom it lets; nil means that there is nothing.
+	Debug http.Handler
+	// Tracer makes a span of each request; nil makes none.
+	Tracer trace.TracerProvider
 	// Log gets a line for each request at debug level, and what goes wrong.
 	Log *slog.Logger
 	// Metrics gets the gateway's metrics.

@@ -129,7 +129,7 @@ func start(t *testing.T) *fixture {
 	cluster := httptest.NewServer(stub)
 	g, err := gateway.New(t.Context(), gateway.DefaultConfig(), gateway.Deps{
 		Conn: conn, Kinds: kinds.All(), Cluster: &rest.Config{Host: cluster.URL}, Log: slog.New(slog.DiscardHandler),
-		Metrics: prometheus.NewRegistry(), Ready: func(context.Context) error { return nil },
+		Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)

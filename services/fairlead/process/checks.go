@@ -19,9 +19,10 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-// How often a check is made, and how long it may take.
+// How often a check is made, and how long it may take. One that fails is made again sooner.
 const (
 	checkEvery   = time.Second
+	failingEvery = 200 * time.Millisecond
 	checkTimeout = 2 * time.Second
 )
 
@@ -47,6 +48,7 @@ type Checks struct {
 	mu       sync.Mutex
 	checks   []Check
 	results  map[string]error
+	passed   map[string]bool // at least once
 	services []string
 }
 
@@ -54,7 +56,7 @@ type Checks struct {
 var errUnknown = apierror.Unavailable(time.Second, "not looked at yet")
 
 func newChecks(log *slog.Logger) *Checks {
-	c := &Checks{log: log, health: health.NewServer(), results: map[string]error{}}
+	c := &Checks{log: log, health: health.NewServer(), results: map[string]error{}, passed: map[string]bool{}}
 	c.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 	return c
 }
@@ -104,8 +106,8 @@ func (c *Checks) follow(ctx context.Context, check Check) {
 	if every <= 0 {
 		every = checkEvery
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	for {
 		pctx, cancel := context.WithTimeout(ctx, checkTimeout)
 		err := check.Probe(pctx)
@@ -114,8 +116,12 @@ func (c *Checks) follow(ctx context.Context, check Check) {
 			return
 		}
 		c.record(ctx, check, err)
+		timer.Reset(every)
+		if err != nil {
+			timer.Reset(min(every, failingEvery))
+		}
 		select {
-		case <-tick.C:
+		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
@@ -132,11 +138,12 @@ func (c *Checks) record(ctx context.Context, check Check, err error) {
 		return
 	}
 	switch {
-	case err == nil && was != errUnknown: //nolint:errorlint // it is never wrapped
+	case err == nil && c.passed[check.Name]:
 		c.log.InfoContext(ctx, "works again", "check", check.Name)
 	case err != nil && was == nil:
 		c.log.WarnContext(ctx, "does not work", "check", check.Name, "error", err)
 	}
+	c.passed[check.Name] = c.passed[check.Name] || err == nil
 	c.health.SetServingStatus("", status(c.worst(func(Check) bool { return true })))
 	for _, s := range c.services {
 		c.health.SetServingStatus(s, status(c.worst(func(check Check) bool {

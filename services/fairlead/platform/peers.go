@@ -1,0 +1,88 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package platform
+
+import (
+	"crypto/tls"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"fairlead.dev/services/internal/apierror"
+)
+
+// plaintextScheme begins the addresses of processes whose gRPC has no TLS, which are on this machine.
+const plaintextScheme = "plaintext:"
+
+// advertised is the address at which other processes of the installation reach this one.
+func (b *Platform) advertised() string {
+	address := *b.advertise
+	if address == "" {
+		address = b.grpcListen.Reachable()
+	}
+	if b.plaintext() {
+		return plaintextScheme + address
+	}
+	return address
+}
+
+// Peers leads to the other processes of the installation, by the addresses that they have told the others.
+type Peers struct {
+	platform *Platform
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn
+}
+
+// Dial returns the connection to a process at an address that it advertises; calls over it are made as this service. It is
+// kept for the next who asks, and closed at the end.
+func (p *Peers) Dial(address string) (grpc.ClientConnInterface, error) {
+	if address == "" {
+		return nil, apierror.Unavailable(0, "the process that is meant tells no address; give it --advertise-address")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c, ok := p.conns[address]; ok {
+		return c, nil
+	}
+	b := p.platform
+	var cfg *tls.Config
+	target, local := strings.CutPrefix(address, plaintextScheme)
+	if !local {
+		cfg = b.process.ClientTLS()
+	}
+	conn, err := b.process.Dial([]string{target}, cfg, grpc.WithPerRPCCredentials(b.verify.ServiceCredentials(b.process.Name())))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says it all
+	}
+	if p.conns == nil {
+		p.conns = map[string]*grpc.ClientConn{}
+	}
+	p.conns[address] = conn
+	return conn, nil
+}
+
+// Group returns the connection to a process that serves an API group: the gRPC server of this one where it does.
+func (p *Peers) Group(group string) (grpc.ClientConnInterface, error) {
+	b := p.platform
+	for _, peer := range b.lease.Peers() {
+		if slices.Contains(peer.Groups, group) && peer.ID != b.lease.ID() && peer.Address != "" {
+			return p.Dial(peer.Address)
+		}
+	}
+	return nil, apierror.Unavailable(0, "no process that serves %s is there; start one", group)
+}
+
+func (p *Peers) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	errs := make([]error, 0, len(p.conns))
+	for _, c := range p.conns {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
