@@ -286,7 +286,10 @@ func fails(t *testing.T, err error, reason apierror.Reason, text string) *apierr
 	if err == nil {
 		t.Fatalf("no error, want %s", reason)
 	}
-	e := apierror.FromStatus(err)
+	var e *apierror.Error
+	if !errors.As(err, &e) {
+		e = apierror.FromStatus(err)
+	}
 	if e.Reason != reason || !strings.Contains(e.Message, text) {
 		t.Errorf("got %s: %s, want %s: %s", e.Reason, e.Message, reason, text)
 	}
