@@ -300,7 +300,7 @@ type WhoAmIResponse struct {
 	Uid string `protobuf:"bytes,4,opt,name=uid,proto3" json:"uid,omitempty"`
 	// What else the source of the identity tells of the user.
 	Extra map[string]*ExtraValue `protobuf:"bytes,5,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Where the identity comes from: `fairlead` for tokens of ours, `cluster` for those of the cluster's service accounts,
+	// Where the identity comes from: `token` for tokens of ours, `cluster` for those of the cluster's service accounts,
 	// `certificate` for client certificates.
 	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
