@@ -152,12 +152,12 @@ func (s *Server) Run(ctx context.Context) error {
 
 // afterTable holds the controller of revisions back until it is known which of them are routed.
 func (s *Server) afterTable() reconcile.Source {
-	return func(ctx context.Context, _ func(store.Key)) error {
+	return reconcile.Source{Watch: func(ctx context.Context, _ func(store.Key)) error {
 		select {
 		case <-s.builder.Ready():
 			return nil
 		case <-ctx.Done():
 			return ctx.Err() //nolint:wrapcheck // the end is no fault
 		}
-	}
+	}}
 }

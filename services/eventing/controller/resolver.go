@@ -73,14 +73,14 @@ func (r *resolver) sources() []reconcile.Source {
 		}))
 	}
 	if r.services != nil {
-		out = append(out, func(ctx context.Context, add func(store.Key)) error {
+		out = append(out, reconcile.Source{Watch: func(ctx context.Context, add func(store.Key)) error {
 			r.services.Subscribe(ctx, func(key store.Key) {
 				for _, asker := range r.asked(target{"", "Service", key}) {
 					add(asker)
 				}
 			})
 			return nil
-		})
+		}})
 	}
 	return out
 }

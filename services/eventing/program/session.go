@@ -144,7 +144,7 @@ func (p *Program) Brokers() reconcile.Source { return p.source(ofBroker) }
 func (p *Program) Triggers() reconcile.Source { return p.source(ofTrigger) }
 
 func (p *Program) source(k kindOf) reconcile.Source {
-	return func(ctx context.Context, add func(store.Key)) error {
+	return reconcile.Source{Watch: func(ctx context.Context, add func(store.Key)) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.notify[k] = add
@@ -154,7 +154,7 @@ func (p *Program) source(k kindOf) reconcile.Source {
 			delete(p.notify, k)
 		})
 		return nil
-	}
+	}}
 }
 
 // State is what dispatchers say about a broker or trigger.

@@ -6,24 +6,27 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/api/meta"
-	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/cache"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	ctrl "sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/tracing"
 )
 
 // Result tells when to come back.
@@ -47,84 +50,6 @@ func (f Func) Reconcile(ctx context.Context, key store.Key) (Result, error) { re
 // Terminal marks an error that trying again will not mend.
 func Terminal(err error) error { return ctrl.TerminalError(err) }
 
-// Source tells a controller which keys to look at. It is called once, begins to call add when ctx begins and ceases
-// when ctx ends, and returns when the keys of all that exist have been added.
-type Source func(ctx context.Context, add func(store.Key)) error
-
-// FromCache is the source of the changes in a cache of the store. keys maps a changed object to what is to be
-// reconciled; nil means the object itself.
-func FromCache(c *store.Cache, keys func(store.Object) []store.Key) Source {
-	if keys == nil {
-		keys = func(o store.Object) []store.Key { return []store.Key{store.KeyOf(o)} }
-	}
-	return func(ctx context.Context, add func(store.Key)) error {
-		unsubscribe := c.Subscribe(func(e store.Event) {
-			if e.Object == nil {
-				return
-			}
-			for _, k := range keys(e.Object) {
-				add(k)
-			}
-		})
-		context.AfterFunc(ctx, unsubscribe)
-		if err := c.WaitSynced(ctx); err != nil {
-			return fmt.Errorf("reconcile: read the store: %w", err)
-		}
-		return nil
-	}
-}
-
-// FromInformer is the source of the changes that a Kubernetes informer sees.
-func FromInformer(informer cache.SharedIndexInformer, keys func(kmetav1.Object) []store.Key) Source {
-	return func(ctx context.Context, add func(store.Key)) error {
-		each := func(obj any) {
-			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			acc, err := meta.Accessor(obj)
-			if err != nil {
-				return
-			}
-			for _, k := range keys(acc) {
-				add(k)
-			}
-		}
-		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    each,
-			UpdateFunc: func(_, obj any) { each(obj) },
-			DeleteFunc: each,
-		})
-		if err != nil {
-			return fmt.Errorf("reconcile: informer: %w", err)
-		}
-		context.AfterFunc(ctx, func() { _ = informer.RemoveEventHandler(registration) })
-		if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-			return fmt.Errorf("reconcile: read the cluster: %w", context.Cause(ctx))
-		}
-		return nil
-	}
-}
-
-// FromChannel is the source of keys that come over a channel, until it is closed.
-func FromChannel(keys <-chan store.Key) Source {
-	return func(ctx context.Context, add func(store.Key)) error {
-		go func() {
-			for {
-				select {
-				case k, ok := <-keys:
-					if !ok {
-						return
-					}
-					add(k)
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		return nil
-	}
-}
-
 // Metrics are the metrics of all controllers of the process, and of the process itself: controller-runtime has one
 // registry for them.
 func Metrics() prometheus.Gatherer { return metrics.Registry }
@@ -137,20 +62,31 @@ type Options struct {
 	Timeout time.Duration
 	// Log gets what the controller says.
 	Log *slog.Logger
+	// Group shares the keys among processes: only those of shards that this one holds are reconciled. The keys of a shard
+	// that it comes to hold are all looked at; runs of one that it loses end, and what they still write etcd refuses. Nil
+	// means that all keys are ours.
+	Group *lease.Group
+	// Tracer makes a span of each run and of each of its steps; nil means none.
+	Tracer trace.TracerProvider
+}
+
+func (o *Options) defaults() {
+	o.Workers = cmp.Or(o.Workers, 4)
+	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 }
 
 // Run runs a controller of that name until ctx ends. No key is reconciled before every source has been read once.
 func Run(ctx context.Context, name string, r Reconciler, opts Options, sources ...Source) error {
-	if opts.Workers == 0 {
-		opts.Workers = 4
-	}
-	if opts.Timeout == 0 {
-		opts.Timeout = time.Minute
-	}
-	if opts.Log == nil {
-		opts.Log = slog.Default()
+	opts.defaults()
+	steps, err := newStepMetrics(metrics.Registry)
+	if err != nil {
+		return err
 	}
 	log := opts.Log.With("controller", name)
+	run := &runner{name: name, reconciler: r, keys: newShare(opts.Group), tracer: opts.Tracer, sources: sources, steps: steps, end: ctx}
 	yes := true
 	c, err := controller.NewTypedUnmanaged(name, controller.TypedOptions[store.Key]{
 		MaxConcurrentReconciles: opts.Workers,
@@ -165,29 +101,91 @@ func Run(ctx context.Context, name string, r Reconciler, opts Options, sources .
 			}
 			return logr.FromSlogHandler(quiet{l.Handler()})
 		},
-		Reconciler: ctrl.TypedFunc[store.Key](func(run context.Context, key store.Key) (ctrl.Result, error) {
-			res, err := r.Reconcile(run, key)
-			if err != nil && ctx.Err() == nil { // what the end of the process cuts short is no fault of the run
-				return ctrl.Result{}, err
-			}
-			return ctrl.Result{RequeueAfter: res.RequeueAfter}, nil
-		}),
+		Reconciler: ctrl.TypedFunc[store.Key](run.reconcile),
 	})
 	if err != nil {
 		return fmt.Errorf("reconcile: controller %s: %w", name, err)
 	}
+	queue := make(chan workqueue.TypedRateLimitingInterface[store.Key], 1)
+	err = c.Watch(source.TypedFunc[store.Key](func(_ context.Context, q workqueue.TypedRateLimitingInterface[store.Key]) error {
+		queue <- q
+		return nil
+	}))
 	for _, s := range sources {
-		err := c.Watch(source.TypedFunc[store.Key](func(ctx context.Context, q workqueue.TypedRateLimitingInterface[store.Key]) error {
-			return s(ctx, q.Add)
-		}))
-		if err != nil {
-			return fmt.Errorf("reconcile: source of %s: %w", name, err)
-		}
+		err = errors.Join(err, c.Watch(source.TypedFunc[store.Key](func(ctx context.Context, q workqueue.TypedRateLimitingInterface[store.Key]) error {
+			return s.Watch(ctx, func(key store.Key) {
+				if run.keys.ours(key) {
+					q.Add(key)
+				}
+			})
+		})))
 	}
+	if err != nil {
+		return fmt.Errorf("reconcile: sources of %s: %w", name, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var sharing sync.WaitGroup
+	defer sharing.Wait()
+	defer cancel()
+	sharing.Go(func() {
+		select {
+		case q := <-queue:
+			run.keys.follow(ctx, sources, q.Add)
+		case <-ctx.Done():
+		}
+	})
 	if err := c.Start(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("reconcile: controller %s: %w", name, err)
 	}
 	return nil
+}
+
+// runner is what one controller does for each key.
+type runner struct {
+	name       string
+	reconciler Reconciler
+	keys       *share
+	tracer     trace.TracerProvider
+	sources    []Source
+	steps      *stepMetrics
+	end        context.Context //nolint:containedctx // what its end cuts short is no fault of a run
+}
+
+// reconcile is one run.
+func (r *runner) reconcile(ctx context.Context, key store.Key) (_ ctrl.Result, err error) {
+	ctx, leave, ours := r.keys.enter(ctx, key)
+	if !ours {
+		return ctrl.Result{}, nil // it was queued before its shard went
+	}
+	defer leave()
+	if r.tracer != nil {
+		var span trace.Span
+		ctx, span = tracing.Begin(ctx, r.tracer, "reconcile "+r.name, tracing.Link(r.origin(key)),
+			trace.WithAttributes(attribute.String("fairlead.key", key.String())))
+		defer tracing.End(span, &err)
+	}
+	res, err := r.reconciler.Reconcile(withRun(ctx, r.name, r.steps), key)
+	switch {
+	case err == nil:
+		return ctrl.Result{RequeueAfter: res.RequeueAfter}, nil
+	case r.end.Err() != nil || !r.keys.ours(key):
+		return ctrl.Result{}, nil // cut short: whoever comes to hold the key looks at it anew
+	default:
+		return ctrl.Result{}, err
+	}
+}
+
+// origin is the traceparent of the write that a key's object comes from, if it was traced.
+func (r *runner) origin(key store.Key) string {
+	for _, s := range r.sources {
+		if s.origin == nil {
+			continue
+		}
+		if parent := s.origin(key); parent != "" {
+			return parent
+		}
+	}
+	return ""
 }
 
 // quiet leaves out what controller-runtime says at info level: starts, stops and the like.

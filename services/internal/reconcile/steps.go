@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"fairlead.dev/services/internal/tracing"
 )
 
 // Outcome is what a step says about those after it.
@@ -36,7 +38,7 @@ type Step[S any] struct {
 func Steps[S any](ctx context.Context, s S, steps ...Step[S]) (Result, error) {
 	var res Result
 	for _, step := range steps {
-		out, err := step.Run(ctx, s)
+		out, err := runStep(ctx, s, step)
 		if err != nil {
 			return Result{}, fmt.Errorf("%s: %w", step.Name, err)
 		}
@@ -48,4 +50,12 @@ func Steps[S any](ctx context.Context, s S, steps ...Step[S]) (Result, error) {
 		}
 	}
 	return res, nil
+}
+
+// runStep runs one step, measured and traced where the run is a controller's.
+func runStep[S any](ctx context.Context, s S, step Step[S]) (out Outcome, err error) {
+	defer observe(ctx, step.Name, &err)()
+	ctx, end := tracing.Start(ctx, step.Name)
+	defer end(&err)
+	return step.Run(ctx, s)
 }

@@ -94,7 +94,7 @@ func (s *Scaler) Close() {
 
 // Source tells the keys of revisions whose Target has changed.
 func (s *Scaler) Source() reconcile.Source {
-	return func(ctx context.Context, add func(store.Key)) error {
+	return reconcile.Source{Watch: func(ctx context.Context, add func(store.Key)) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		id := s.next
@@ -106,7 +106,7 @@ func (s *Scaler) Source() reconcile.Source {
 			delete(s.listeners, id)
 		})
 		return nil
-	}
+	}}
 }
 
 // Observe takes in what is seen of a revision and returns what is wanted of it.

@@ -39,7 +39,7 @@ func newRig(t *testing.T, o Observation, pairs ...string) *rig {
 	g := &rig{T: t, Scaler: New(DefaultConfig()), seen: o}
 	g.seen.UID, g.seen.Settings, g.seen.Routed = "uid", settings(t, pairs...), true
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := g.Source()(ctx, func(store.Key) { g.changes++ }); err != nil {
+	if err := g.Source().Watch(ctx, func(store.Key) { g.changes++ }); err != nil {
 		t.Fatal(err)
 	}
 	g.Observe(key(), g.seen)

@@ -73,7 +73,7 @@ func (b *Builder) Routed(key store.Key) bool {
 
 // Source tells the keys of revisions that become routed, or no longer are.
 func (b *Builder) Source() reconcile.Source {
-	return func(ctx context.Context, add func(store.Key)) error {
+	return reconcile.Source{Watch: func(ctx context.Context, add func(store.Key)) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.listeners = append(b.listeners, func(key store.Key) {
@@ -82,7 +82,7 @@ func (b *Builder) Source() reconcile.Source {
 			}
 		})
 		return nil
-	}
+	}}
 }
 
 // Ready is closed once the table has all that there is.
@@ -104,7 +104,7 @@ func (b *Builder) Run(ctx context.Context) error {
 		{reconcile.FromInformer(pods, func(obj kmetav1.Object) []store.Key { return revision.OwnerKeys(b.cfg.Revision, obj) }), b.touchRevision},
 		{b.scaler.Source(), b.touchRevision},
 	} {
-		if err := start.source(ctx, start.add); err != nil {
+		if err := start.source.Watch(ctx, start.add); err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the end is no fault
 			}
