@@ -135,7 +135,7 @@ func answer(w http.ResponseWriter, code int, body any) {
 func TestCheckTellsWhatIsLost(t *testing.T) {
 	tests := map[string]struct {
 		reason string
-		spoil func(*fakeDoor)
+		spoil  func(*fakeDoor)
 		want   string // part of the error; empty for none
 	}{
 		"nothing":     {"a door that keeps everything passes", func(*fakeDoor) {}, ""},
