@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/wire"
@@ -24,6 +26,9 @@ import (
 
 // applyVersion is the version of what /apply answers with.
 const applyVersion = "apply.fairlead.dev/v1"
+
+// defaultManager is who writes where a request does not say.
+const defaultManager = "fairlead-apply"
 
 // applier answers POST /apply: any number of documents, ours and the cluster's, in YAML or JSON.
 type applier struct {
@@ -64,8 +69,9 @@ func (a *applier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 	q := r.URL.Query()
-	if atomic, _ := strconv.ParseBool(q.Get("atomic")); atomic {
-		return nil, apierror.BadRequest("atomic=true is not supported yet; documents are tried together and applied one after another")
+	atomic, err := strconv.ParseBool(cmp.Or(q.Get("atomic"), "false"))
+	if err != nil {
+		return nil, apierror.BadRequest("atomic is %q; it may be true or false", q.Get("atomic"))
 	}
 	dryRun := q.Get("dryRun")
 	if dryRun != "" && dryRun != "All" {
@@ -75,20 +81,38 @@ func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if atomic {
+		return a.together(outgoing(r), q, data)
+	}
 	ap := &apply.Applier{
-		Conn: a.deps.Conn, Kinds: a.deps.Kinds, FieldManager: "fairlead-apply", Namespace: q.Get("namespace"),
+		Conn: a.deps.Conn, Kinds: a.deps.Kinds, FieldManager: cmp.Or(q.Get("fieldManager"), defaultManager), Namespace: q.Get("namespace"),
 	}
 	if a.deps.Cluster != nil {
 		ap.Native = a.native
-	}
-	if m := q.Get("fieldManager"); m != "" {
-		ap.FieldManager = m
 	}
 	docs, err := ap.Parse(data)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // an error of ours
 	}
 	return ap.Apply(outgoing(r), docs, dryRun == "All", nil) //nolint:wrapcheck // an error of ours
+}
+
+// together has a service apply documents in one step.
+func (a *applier) together(ctx context.Context, q url.Values, data []byte) ([]apply.Result, error) {
+	if len(data) == 0 {
+		return nil, apierror.BadRequest("there is no document; send YAML or JSON with apiVersion, kind and metadata.name")
+	}
+	req := &metav1.ApplyRequest{
+		Documents: data, Namespace: q.Get("namespace"), FieldManager: cmp.Or(q.Get("fieldManager"), defaultManager),
+	}
+	if q.Get("dryRun") != "" {
+		req.DryRun = []string{q.Get("dryRun")}
+	}
+	answer, err := metav1.NewApplyServiceClient(a.deps.Conn).Apply(ctx, req)
+	if err != nil {
+		return nil, apierror.FromStatus(err)
+	}
+	return apply.Results(answer), nil
 }
 
 // nativeApply applies the cluster's own kinds by server-side apply, as the caller.

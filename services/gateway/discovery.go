@@ -27,11 +27,14 @@ type discovery struct {
 	cluster *passThrough
 }
 
+// groupVersions are the versions of each group. Those with kinds that are stored come first, so that clients prefer them.
 func (d *discovery) groupVersions() map[string][]string {
 	out := map[string][]string{}
-	for _, k := range d.kinds {
-		if !slices.Contains(out[k.Group], k.Version) {
-			out[k.Group] = append(out[k.Group], k.Version)
+	for _, older := range []bool{false, true} {
+		for _, k := range d.kinds {
+			if (k.StoredVersion != "") == older && !slices.Contains(out[k.Group], k.Version) {
+				out[k.Group] = append(out[k.Group], k.Version)
+			}
 		}
 	}
 	return out
@@ -126,6 +129,20 @@ func (d *discovery) verbs() kmetav1.Verbs {
 	return kmetav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 }
 
+// subresource is a path below those of a kind's objects.
+type subresource struct {
+	name  string
+	verbs []string
+}
+
+func subresources(k kinds.Kind) []subresource {
+	out := []subresource{{"history", []string{"get"}}, {"rollback", []string{"create"}}}
+	if k.HasStatus {
+		out = append(out, subresource{"status", []string{"get", "patch", "update"}})
+	}
+	return out
+}
+
 func (d *discovery) resourceList(group, ver string) kmetav1.APIResourceList {
 	list := kmetav1.APIResourceList{TypeMeta: kmetav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: group + "/" + ver}
 	for _, k := range d.kinds {
@@ -136,9 +153,9 @@ func (d *discovery) resourceList(group, ver string) kmetav1.APIResourceList {
 			Name: k.Plural, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.Kind,
 			Verbs: d.verbs(), ShortNames: k.ShortNames, Categories: k.Categories,
 		})
-		if k.HasStatus {
+		for _, sub := range subresources(k) {
 			list.APIResources = append(list.APIResources, kmetav1.APIResource{
-				Name: k.Plural + "/status", Namespaced: k.Namespaced, Kind: k.Kind, Verbs: kmetav1.Verbs{"get", "patch", "update"},
+				Name: k.Plural + "/" + sub.name, Namespaced: k.Namespaced, Kind: k.Kind, Verbs: sub.verbs,
 			})
 		}
 	}
@@ -203,8 +220,8 @@ func (d *discovery) groupDiscovery(name string) apidiscovery.APIGroupDiscovery {
 			if k.Namespaced {
 				res.Scope = apidiscovery.ScopeNamespace
 			}
-			if k.HasStatus {
-				res.Subresources = []apidiscovery.APISubresourceDiscovery{{Subresource: "status", ResponseKind: kind, Verbs: []string{"get", "patch", "update"}}}
+			for _, sub := range subresources(k) {
+				res.Subresources = append(res.Subresources, apidiscovery.APISubresourceDiscovery{Subresource: sub.name, ResponseKind: kind, Verbs: sub.verbs})
 			}
 			gv.Resources = append(gv.Resources, res)
 		}

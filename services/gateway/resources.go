@@ -194,6 +194,11 @@ func (rs *resources) prepare(r *http.Request, t *target, v *view) error {
 		keep(r, q, t, "propagationPolicy", "gracePeriodSeconds", "dryRun", "preconditions.uid", "preconditions.resourceVersion", "labelSelector", "fieldSelector")
 		return nil
 	case http.MethodPost:
+		if t.kind != nil && t.subresource == "rollback" {
+			v.verb, r.Body, r.ContentLength = "rollback", http.NoBody, 0
+			keep(r, q, t, "generation", "dryRun")
+			return nil
+		}
 		v.verb = "create"
 	case http.MethodPut:
 		v.verb = "update"
@@ -208,9 +213,12 @@ func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Valu
 	watch, _ := strconv.ParseBool(q.Get("watch"))
 	switch {
 	case t.kind == nil || t.subresource != "" || t.name != "" && !watch:
-		if t.subresource == "log" {
+		switch t.subresource {
+		case "log":
 			keep(r, q, t, "follow", "step")
-		} else {
+		case "history":
+			keep(r, q, t)
+		default:
 			keep(r, q, t, "resourceVersion")
 		}
 	case watch:

@@ -57,6 +57,7 @@ type applier struct {
 	options *options
 	files   files
 	dryRun  dryRun
+	atomic  bool
 }
 
 func newApply(o *options) *cobra.Command {
@@ -66,9 +67,11 @@ func newApply(o *options) *cobra.Command {
 		Short: "Make what documents say so",
 		Long: `Create the objects that documents describe, or change them to be so.
 
-Every document is tried first: if one is at fault, none is applied, and each fault is told.`,
+Every document is tried first: if one is at fault, none is applied, and each fault is told. With --atomic, all of them are
+stored in one step: nobody sees some of them without the others.`,
 		Example: `  fairlead apply -f service.yaml
   fairlead apply -f folder -R
+  fairlead apply -f folder --atomic
   cat service.yaml | fairlead apply -f - --dry-run=server`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,20 +93,27 @@ Every document is tried first: if one is at fault, none is applied, and each fau
 	}
 	a.files.addFlags(cmd)
 	a.dryRun.addFlag(cmd)
+	cmd.Flags().BoolVar(&a.atomic, "atomic", false, "store all documents in one step, or none: at most 100, and 1 MiB together")
 	return cmd
 }
 
 func (a *applier) run(ctx context.Context, c *client.Client, docs []document) error {
+	if a.atomic {
+		return a.together(ctx, c, docs)
+	}
 	ap := &apply.Applier{Conn: c.Conn(), Kinds: a.options.kinds, FieldManager: fieldManager, Namespace: a.options.namespace}
 	list := make([]apply.Document, len(docs))
 	for i, doc := range docs {
 		list[i] = doc.Document
 	}
-	_, err := ap.Apply(ctx, list, a.dryRun.on(), func(r apply.Result) {
-		k, _ := c.KindOf(r.APIVersion, r.Kind)
-		fmt.Fprintf(a.options.streams.Out, "%s/%s %s%s\n", typeName(k), r.Name, r.Action, a.dryRun.suffix())
-	})
+	_, err := ap.Apply(ctx, list, a.dryRun.on(), func(r apply.Result) { a.tell(c, r) })
 	return locate(err, docs, c)
+}
+
+// tell says what became of a document.
+func (a *applier) tell(c *client.Client, r apply.Result) {
+	k, _ := c.KindOf(r.APIVersion, r.Kind)
+	fmt.Fprintf(a.options.streams.Out, "%s/%s %s%s\n", typeName(k), r.Name, r.Action, a.dryRun.suffix())
 }
 
 // locate says of each fault which document in which file it is in.

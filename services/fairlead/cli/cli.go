@@ -50,10 +50,10 @@ The commands below talk to a Fairlead server over gRPC and have kubectl's habits
 	if f, ok := streams.Err.(*os.File); ok {
 		streams.Terminal = term.IsTerminal(int(f.Fd()))
 	}
-	o := &options{streams: streams, version: version, kinds: kinds.All()}
+	o := &options{streams: streams, version: version, kinds: kinds.Versions()}
 	o.addFlags(root)
 	for _, add := range []func(*options) *cobra.Command{
-		newGet, newDescribe, newApply, newDelete, newWait, newLogs, newVersion,
+		newGet, newDescribe, newApply, newDelete, newWait, newLogs, newHistory, newRollback, newVersion,
 	} {
 		root.AddCommand(add(o))
 	}

@@ -27,6 +27,7 @@ import (
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
@@ -131,6 +132,7 @@ func start(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	buildv1.RegisterLogServiceServer(f.server, buildLog{})
+	f.commit()
 	served := make(chan error, 1)
 	go func() { served <- f.server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -142,6 +144,29 @@ func start(t *testing.T) *fixture {
 	t.Setenv(envServer, f.address)
 	return f
 }
+
+// commit serves atomic apply.
+func (f *fixture) commit() {
+	f.t.Helper()
+	memory := rpc.NewInMemory(f.server)
+	conn, err := memory.Dial(nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = conn.Close(); _ = memory.Close() })
+	committer, err := apply.NewCommitter(apply.CommitterDeps{Store: f.store, Peers: owner{conn}, Kinds: kinds.Versions()})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := committer.Register(f.server); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// owner is the one that owns all groups.
+type owner struct{ grpc.ClientConnInterface }
+
+func (o owner) Conn(string) (grpc.ClientConnInterface, error) { return o, nil }
 
 // isolate keeps the environment and files of who runs the tests out of them.
 func isolate(t *testing.T) {

@@ -19,6 +19,9 @@ func (n kindNames) find(name string) ([]kinds.Kind, error) {
 	wanted := strings.ToLower(name)
 	var found, category []kinds.Kind
 	for _, k := range n {
+		if older := k.StoredVersion != ""; older && !strings.HasSuffix(wanted, "."+k.Version+"."+k.Group) {
+			continue // meant only where its version is named
+		}
 		if answersTo(k, wanted) {
 			found = append(found, k)
 		}

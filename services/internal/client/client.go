@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
@@ -64,6 +65,38 @@ func (c *Client) Patch(ctx context.Context, k kinds.Kind, req *metav1.PatchReque
 // them.
 func (c *Client) Delete(ctx context.Context, k kinds.Kind, req *metav1.DeleteRequest) (store.Object, error) {
 	return c.object(ctx, k, "Delete", req)
+}
+
+// History returns the states that an object's spec had before, the newest first.
+func (c *Client) History(ctx context.Context, k kinds.Kind, key store.Key) ([]store.Version, error) {
+	answer, err := newAnswer(k, "History")
+	if err != nil {
+		return nil, err
+	}
+	req := &metav1.HistoryRequest{Namespace: key.Namespace, Name: key.Name}
+	if err := c.conn.Invoke(ctx, methodOf(k, "History"), req, answer.Interface()); err != nil {
+		return nil, apierror.FromStatus(err)
+	}
+	list := answer.Get(answer.Descriptor().Fields().ByName("versions")).List()
+	versions := make([]store.Version, list.Len())
+	for i := range versions {
+		item := list.Get(i).Message()
+		fields := item.Descriptor().Fields()
+		obj, ok := item.Get(fields.ByName("object")).Message().Interface().(store.Object)
+		if !ok {
+			return nil, notAnObject(k)
+		}
+		versions[i] = store.Version{Generation: item.Get(fields.ByName("generation")).Int(), Object: obj}
+		if replaced, ok := item.Get(fields.ByName("replaced")).Message().Interface().(*timestamppb.Timestamp); ok {
+			versions[i].Replaced = replaced.AsTime()
+		}
+	}
+	return versions, nil
+}
+
+// Rollback gives an object a former state again, as a new generation, and returns it as stored.
+func (c *Client) Rollback(ctx context.Context, k kinds.Kind, req *metav1.RollbackRequest) (store.Object, error) {
+	return c.object(ctx, k, "Rollback", req)
 }
 
 // List returns one page of objects.
