@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"sigs.k8s.io/yaml"
 
 	"fairlead.dev/services/internal/apierror"
@@ -76,17 +77,25 @@ func Unmarshal(data []byte, m proto.Message, o Options) (warnings []string, err 
 
 // Marshal writes m as one line of JSON. The same message gives the same bytes: fields stand in the order of their
 // declaration, after apiVersion and kind, and map keys are sorted. Fields that are not set are left out.
-func Marshal(m proto.Message) ([]byte, error) {
-	return Append(make([]byte, 0, 2*proto.Size(m)), m)
-}
+func Marshal(m proto.Message) ([]byte, error) { return Append(nil, m) }
 
 // Append is Marshal that appends to buf.
 func Append(buf []byte, m proto.Message) ([]byte, error) {
-	e := encoder{buf: buf}
-	if err := e.message(m.ProtoReflect()); err != nil {
+	out, err := appendMessage(buf, m)
+	if err != nil {
 		return nil, apierror.Internal(err)
 	}
-	return e.buf, nil
+	return out, nil
+}
+
+// AppendEncoded is Append for a message that is given in its protobuf encoding, which need not be the one that proto.Marshal
+// makes of it.
+func AppendEncoded(buf []byte, md protoreflect.MessageDescriptor, encoded []byte) ([]byte, error) {
+	out, err := appendEncoded(buf, tableOf(md), encoded)
+	if err != nil {
+		return nil, apierror.Internal(err)
+	}
+	return out, nil
 }
 
 // MarshalYAML writes m as a YAML document with sorted keys, as kubectl does.

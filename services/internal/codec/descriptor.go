@@ -5,8 +5,11 @@ package codec
 
 import (
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -36,6 +39,47 @@ type field struct {
 	form form
 	// always is set for a scalar that is written even when it is zero.
 	always bool
+
+	// What the encoder needs. kind, wire and enum are those of the value, of a list's items or of a map's values.
+	isList, isMap, isMessage bool
+	kind, key                protoreflect.Kind
+	wire, keyWire            protowire.Type
+	enum                     protoreflect.EnumDescriptor
+	message                  protoreflect.MessageDescriptor
+	// implicit is set for a scalar that counts as not set when it is zero.
+	implicit bool
+	// presence is the slot of the inline message that has the field; negative where it is in none.
+	presence int
+	// opening is the name with a comma before it and a colon behind it.
+	opening string
+	// object is the table of message, once that was needed.
+	object atomic.Pointer[table]
+}
+
+func newField(fd protoreflect.FieldDescriptor, via []protoreflect.FieldDescriptor, presence int) *field {
+	f := &field{
+		fd: fd, name: fd.JSONName(), via: via, form: formOf(fd), always: isAlways(fd),
+		isList: fd.IsList(), isMap: fd.IsMap(), presence: presence, opening: `,"` + fd.JSONName() + `":`,
+	}
+	value := fd
+	if f.isMap {
+		value = fd.MapValue()
+		f.key, f.keyWire = fd.MapKey().Kind(), wireType(fd.MapKey().Kind())
+	}
+	f.kind, f.enum, f.message = value.Kind(), value.Enum(), value.Message()
+	f.wire, f.isMessage = wireType(f.kind), f.message != nil
+	f.implicit = !f.isList && !f.isMap && !fd.HasPresence()
+	return f
+}
+
+// table is that of the field's message.
+func (f *field) table() *table {
+	t := f.object.Load()
+	if t == nil {
+		t = tableOf(f.message)
+		f.object.Store(t)
+	}
+	return t
 }
 
 // table is what there is to know about the JSON object of a message.
@@ -47,6 +91,13 @@ type table struct {
 	// apiVersion and kind are empty unless the message is a kind.
 	apiVersion, kind string
 	options          *metav1.Kind
+
+	// numbers finds the fields of an encoding. There are so many slots: of the fields, and then of the inline messages.
+	numbers numbering
+	slots   int
+	inlines int
+	// open is how the object begins: with the brace, and what a kind says about itself.
+	open string
 }
 
 // tables caches the table of each descriptor. It is a cache of pure functions of immutable descriptors, so that being
@@ -58,11 +109,16 @@ func tableOf(md protoreflect.MessageDescriptor) *table {
 		return t.(*table) //nolint:forcetypeassert // only tables are stored
 	}
 	t := &table{index: map[string]int{}}
-	t.add(md, nil)
+	t.slots = countFields(md)
+	t.add(md, nil, &t.numbers, -1)
 	if k := kindOf(md); k != nil {
 		t.setKind(k, md, "")
 	} else if item := listItem(md); item != nil {
 		t.setKind(kindOf(item), item, "List")
+	}
+	t.open = "{"
+	if t.kind != "" {
+		t.open = `{"` + nameAPIVersion + `":` + strconv.Quote(t.apiVersion) + `,"` + nameKind + `":` + strconv.Quote(t.kind)
 	}
 	got, _ := tables.LoadOrStore(md, t)
 	return got.(*table) //nolint:forcetypeassert // only tables are stored
@@ -99,14 +155,30 @@ func (t *table) setKind(k *metav1.Kind, md protoreflect.MessageDescriptor, suffi
 	t.kind += suffix
 }
 
+// countFields bounds the number of fields of md and of the messages inline in it.
+func countFields(md protoreflect.MessageDescriptor) int {
+	fds, n := md.Fields(), md.Fields().Len()
+	for i := range fds.Len() {
+		if isInline(fds.Get(i)) {
+			n += countFields(fds.Get(i).Message())
+		}
+	}
+	return n
+}
+
 // add puts the fields of md, and of the messages inline in it, into the table. A name that is there already stays, as
-// the outer field hides the inner one in Go's JSON too.
-func (t *table) add(md protoreflect.MessageDescriptor, via []protoreflect.FieldDescriptor) {
+// the outer field hides the inner one in Go's JSON too. presence is the slot of md where it is inline, else negative.
+func (t *table) add(md protoreflect.MessageDescriptor, via []protoreflect.FieldDescriptor, numbers *numbering, presence int) {
 	fds := md.Fields()
+	rivals := map[protoreflect.OneofDescriptor][]protowire.Number{}
 	for i := range fds.Len() {
 		fd := fds.Get(i)
 		if isInline(fd) {
-			t.add(fd.Message(), append(slices.Clip(via), fd))
+			t.inlines++
+			at := newTarget(fd, t.slots-t.inlines) // the last slots are those of inline messages
+			at.inline = &numbering{}
+			numbers.set(fd.Number(), at)
+			t.add(fd.Message(), append(slices.Clip(via), fd), at.inline, at.slot)
 			continue
 		}
 		name := fd.JSONName()
@@ -114,7 +186,14 @@ func (t *table) add(md protoreflect.MessageDescriptor, via []protoreflect.FieldD
 			continue
 		}
 		t.index[name] = len(t.fields)
-		t.fields = append(t.fields, &field{fd: fd, name: name, via: via, form: formOf(fd), always: isAlways(fd)})
+		numbers.set(fd.Number(), newTarget(fd, len(t.fields)))
+		t.fields = append(t.fields, newField(fd, via, presence))
+		if o := fd.ContainingOneof(); o != nil && !o.IsSynthetic() {
+			rivals[o] = append(rivals[o], fd.Number())
+		}
+	}
+	for _, members := range rivals {
+		numbers.oppose(members)
 	}
 }
 

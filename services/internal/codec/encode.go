@@ -4,202 +4,495 @@
 package codec
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"math"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// encoder writes one message.
+// encoder writes messages. Its slots, nodes and entries are stacks: each object takes what it needs at their end, and
+// gives it back.
 type encoder struct {
-	buf  []byte
-	path path
+	buf     []byte
+	slots   []slot
+	nodes   []node
+	entries []mapEntry
 }
 
-func (e *encoder) push(s step) { e.path = append(e.path, s) }
-func (e *encoder) pop()        { e.path = e.path[:len(e.path)-1] }
-
-func (e *encoder) errorf(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", e.path, fmt.Errorf(format, args...))
+// mapEntry is an entry of a map; value is the place of its value's first node plus 1, 0 where it has none.
+type mapEntry struct {
+	key   string
+	value int32
 }
 
-// value writes a message in the form that its type has.
-func (e *encoder) value(m protoreflect.Message, form form) error {
-	switch form {
-	case formTime:
-		return e.time(m)
-	case formRaw:
-		return e.raw(m)
-	case formIntOrString:
-		return e.intOrString(m)
-	default:
-		return e.message(m)
+// encoders are kept for their stacks.
+var encoders = sync.Pool{New: func() any { return &encoder{} }} //nolint:gochecknoglobals // memory, which holds nothing
+
+// maxKept is the largest stack that is kept.
+const maxKept = 1 << 16
+
+// release gives an encoder back, without what it has read and written.
+func (e *encoder) release() {
+	e.buf = nil
+	if cap(e.nodes) > maxKept || cap(e.entries) > maxKept {
+		return
 	}
+	clear(e.nodes[:cap(e.nodes)])
+	clear(e.entries[:cap(e.entries)])
+	e.slots, e.nodes, e.entries = e.slots[:0], e.nodes[:0], e.entries[:0]
+	encoders.Put(e)
 }
 
-// message writes m as an object.
-func (e *encoder) message(m protoreflect.Message) error {
-	t := tableOf(m.Descriptor())
-	e.buf = append(e.buf, '{')
-	start := len(e.buf)
-	if t.kind != "" {
-		for _, member := range [][2]string{{nameAPIVersion, t.apiVersion}, {nameKind, t.kind}} {
-			e.name(start, member[0])
-			if err := e.text(member[1]); err != nil {
-				return err
+// appendEncoded appends the JSON of a message that is given encoded.
+func appendEncoded(buf []byte, t *table, encoded []byte) ([]byte, error) {
+	if buf == nil {
+		buf = make([]byte, 0, len(encoded)*3/2+jsonOverhead)
+	}
+	e := encoders.Get().(*encoder) //nolint:forcetypeassert // only encoders are pooled
+	defer e.release()
+	e.buf = buf
+	e.nodes = append(e.nodes, node{data: encoded})
+	if err := e.message(t, 1); err != nil {
+		return nil, err
+	}
+	return e.buf, nil
+}
+
+// jsonOverhead is about what JSON takes more than protobuf for a small object.
+const jsonOverhead = 512
+
+// appendMessage appends the JSON of a message.
+func appendMessage(buf []byte, m proto.Message) ([]byte, error) {
+	r := m.ProtoReflect()
+	t := tableOf(r.Descriptor())
+	if !r.IsValid() {
+		return append(append(buf, t.open...), '}'), nil
+	}
+	encoded, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	if err != nil {
+		return nil, cmp.Or(invalidText(r), err)
+	}
+	return appendEncoded(buf, t, encoded)
+}
+
+// invalidText returns an error with the path of a text that is not UTF-8, which is why a message has no encoding.
+func invalidText(m protoreflect.Message) error {
+	var found error
+	check := func(fd protoreflect.FieldDescriptor, v protoreflect.Value) error {
+		switch {
+		case fd.Message() != nil:
+			return invalidText(v.Message())
+		case fd.Kind() == protoreflect.StringKind && !utf8.ValidString(v.String()):
+			return errNotUTF8
+		}
+		return nil
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsList():
+			for i := range v.List().Len() {
+				if err := check(fd, v.List().Get(i)); err != nil {
+					found = within(step{index: i, kind: stepIndex}, err)
+					break
+				}
 			}
+		case fd.IsMap():
+			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+				err := check(fd.MapValue(), v)
+				if err == nil && !utf8.ValidString(k.String()) {
+					err = errNotUTF8
+				}
+				if err != nil {
+					found = within(step{name: k.String(), kind: stepKey}, err)
+				}
+				return found == nil
+			})
+		default:
+			found = check(fd, v)
 		}
+		if found != nil && !isInline(fd) {
+			found = within(step{name: fd.JSONName()}, found)
+		}
+		return found == nil
+	})
+	return found
+}
+
+var errNotUTF8 = errors.New("the text is not UTF-8")
+
+// misplaced is an error with the path to what it is about, from the inside out.
+type misplaced struct {
+	steps path
+	err   error
+}
+
+func (m *misplaced) Error() string {
+	p := slices.Clone(m.steps)
+	slices.Reverse(p)
+	return p.String() + ": " + m.err.Error()
+}
+
+func (m *misplaced) Unwrap() error { return m.err }
+
+// within notes that an error happened below a step.
+func within(s step, err error) error {
+	var m *misplaced
+	if !errors.As(err, &m) {
+		m = &misplaced{err: err}
 	}
-	for _, f := range t.fields {
-		holder := m
-		for _, fd := range f.via {
-			holder = holder.Get(fd).Message() // empty and read-only where it is not set
-		}
-		if !holder.Has(f.fd) && (!f.always || !holder.IsValid()) {
-			continue
-		}
-		e.name(start, f.name)
-		e.push(step{name: f.name})
-		if err := e.field(f, holder.Get(f.fd)); err != nil {
+	m.steps = append(m.steps, s)
+	return m
+}
+
+// value writes a message in the form that its type has. Its parts begin at the node head.
+func (e *encoder) value(f *field, head int32) error {
+	switch f.form {
+	case formTime:
+		return e.time(head)
+	case formRaw:
+		return e.raw(head)
+	case formIntOrString:
+		return e.intOrString(head)
+	default:
+		return e.message(f.table(), head)
+	}
+}
+
+// message writes a message as an object.
+func (e *encoder) message(t *table, head int32) error {
+	base, nodes := len(e.slots), len(e.nodes)
+	e.slots = slices.Grow(e.slots, t.slots)[:base+t.slots]
+	clear(e.slots[base:])
+	for at := head; at != 0; at = e.nodes[at-1].next {
+		if err := e.fields(&t.numbers, base, e.nodes[at-1].data); err != nil {
 			return err
 		}
-		e.pop()
+	}
+	e.buf = append(e.buf, t.open...)
+	first := len(t.open) == 1
+	for i, f := range t.fields {
+		head := e.slots[base+i].head
+		if head == 0 || f.implicit && f.isZero(&e.nodes[head-1]) {
+			if !f.always || f.presence >= 0 && e.slots[base+f.presence].head == 0 {
+				continue
+			}
+			head = 0
+		}
+		if first {
+			e.buf = append(e.buf, f.opening[1:]...)
+			first = false
+		} else {
+			e.buf = append(e.buf, f.opening...)
+		}
+		if err := e.field(f, head); err != nil {
+			return within(step{name: f.name}, err)
+		}
 	}
 	e.buf = append(e.buf, '}')
+	e.slots, e.nodes = e.slots[:base], e.nodes[:nodes]
 	return nil
 }
 
-// name writes a member's name, which needs no escapes, in the object that begins at start.
-func (e *encoder) name(start int, name string) {
-	if len(e.buf) > start {
-		e.buf = append(e.buf, ',')
-	}
-	e.buf = append(e.buf, '"')
-	e.buf = append(e.buf, name...)
-	e.buf = append(e.buf, '"', ':')
-}
-
-func (e *encoder) field(f *field, v protoreflect.Value) error {
+func (e *encoder) field(f *field, head int32) error {
 	switch {
-	case f.fd.IsList():
-		items := v.List()
-		e.buf = append(e.buf, '[')
-		for i := range items.Len() {
-			if i > 0 {
-				e.buf = append(e.buf, ',')
-			}
-			e.push(step{index: i, kind: stepIndex})
-			if err := e.single(f.fd, f.form, items.Get(i)); err != nil {
-				return err
-			}
-			e.pop()
-		}
-		e.buf = append(e.buf, ']')
-		return nil
-	case f.fd.IsMap():
-		return e.mapping(f, v.Map())
+	case f.isList:
+		return e.list(f, head)
+	case f.isMap:
+		return e.mapping(f, head)
+	case f.isMessage:
+		return e.value(f, head)
+	case head == 0:
+		return e.scalar(f, &node{})
 	default:
-		return e.single(f.fd, f.form, v)
+		return e.scalar(f, &e.nodes[head-1])
 	}
 }
 
-func (e *encoder) mapping(f *field, entries protoreflect.Map) error {
-	type entry struct {
-		key   string
-		value protoreflect.Value
-	}
-	sorted := make([]entry, 0, entries.Len())
-	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		sorted = append(sorted, entry{k.String(), v})
-		return true
-	})
-	sort.Slice(sorted, func(i, j int) bool { return sorted[i].key < sorted[j].key })
-	e.buf = append(e.buf, '{')
-	for i, en := range sorted {
+func (e *encoder) list(f *field, head int32) error {
+	e.buf = append(e.buf, '[')
+	i := 0
+	for at := head; at != 0; at = e.nodes[at-1].next {
+		n := e.nodes[at-1]
+		if n.packed {
+			var err error
+			if i, err = e.packed(f, n.data, i); err != nil {
+				return within(step{index: i, kind: stepIndex}, err)
+			}
+			continue
+		}
 		if i > 0 {
 			e.buf = append(e.buf, ',')
 		}
-		e.push(step{name: en.key, kind: stepKey})
-		if err := e.text(en.key); err != nil {
-			return err
+		if err := e.item(f, n); err != nil {
+			return within(step{index: i, kind: stepIndex}, err)
 		}
-		e.buf = append(e.buf, ':')
-		if err := e.single(f.fd.MapValue(), f.form, en.value); err != nil {
-			return err
-		}
-		e.pop()
+		i++
 	}
-	e.buf = append(e.buf, '}')
+	e.buf = append(e.buf, ']')
 	return nil
 }
 
-// single writes one value: of a field, a list's item or a map's.
-func (e *encoder) single(fd protoreflect.FieldDescriptor, form form, v protoreflect.Value) error {
-	switch fd.Kind() {
-	case protoreflect.MessageKind, protoreflect.GroupKind:
-		return e.value(v.Message(), form)
-	case protoreflect.StringKind:
-		if form == formQuantity && v.String() == "" {
-			return e.text("0")
+func (e *encoder) item(f *field, n node) error {
+	if !f.isMessage {
+		return e.scalar(f, &n)
+	}
+	// The list's links are not those of the item's parts, of which there is one.
+	n.next = 0
+	e.nodes = append(e.nodes, n)
+	err := e.value(f, int32(len(e.nodes))) //nolint:gosec // as in keep
+	e.nodes = e.nodes[:len(e.nodes)-1]
+	return err
+}
+
+// packed writes numbers that stand in one value, and returns how many the list has by then. i is how many it has already.
+func (e *encoder) packed(f *field, data []byte, i int) (int, error) {
+	for ; len(data) > 0; i++ {
+		n, size := consume(f.wire, data)
+		if size < 0 {
+			return i, errBroken
 		}
-		return e.text(v.String())
+		data = data[size:]
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.scalar(f, &n); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
+}
+
+// mapping writes a map, sorted by its keys as they are written. Of entries with the same key the last one counts.
+func (e *encoder) mapping(f *field, head int32) error {
+	base, nodes := len(e.entries), len(e.nodes)
+	for at := head; at != 0; at = e.nodes[at-1].next {
+		if err := e.entry(f, e.nodes[at-1].data); err != nil {
+			return err
+		}
+	}
+	sorted := e.entries[base:]
+	slices.SortStableFunc(sorted, func(a, b mapEntry) int { return cmp.Compare(a.key, b.key) })
+	e.buf = append(e.buf, '{')
+	first := true
+	for i := range sorted {
+		en := e.entries[base+i]
+		if base+i+1 < len(e.entries) && e.entries[base+i+1].key == en.key {
+			continue
+		}
+		if !first {
+			e.buf = append(e.buf, ',')
+		}
+		first = false
+		err := e.text(en.key)
+		if err == nil {
+			e.buf = append(e.buf, ':')
+			err = e.mapValue(f, en.value)
+		}
+		if err != nil {
+			return within(step{name: en.key, kind: stepKey}, err)
+		}
+	}
+	e.buf = append(e.buf, '}')
+	e.entries, e.nodes = e.entries[:base], e.nodes[:nodes]
+	return nil
+}
+
+func (e *encoder) mapValue(f *field, value int32) error {
+	switch {
+	case f.isMessage:
+		return e.value(f, value)
+	case value == 0:
+		return e.scalar(f, &node{})
+	default:
+		return e.scalar(f, &e.nodes[value-1])
+	}
+}
+
+// Numbers of the fields of a map's entries.
+const (
+	entryKey   = 1
+	entryValue = 2
+)
+
+// entry notes an entry of a map.
+func (e *encoder) entry(f *field, data []byte) error {
+	key := node{}
+	var value slot
+	t := target{message: f.isMessage}
+	for len(data) > 0 {
+		num, typ, size := protowire.ConsumeTag(data)
+		if size < 0 {
+			return errBroken
+		}
+		data = data[size:]
+		n, size := consume(typ, data)
+		if size < 0 {
+			if size = protowire.ConsumeFieldValue(num, typ, data); size < 0 {
+				return errBroken
+			}
+		}
+		data = data[size:]
+		switch {
+		case num == entryKey && typ == f.keyWire:
+			key = n
+		case num == entryValue && typ == f.wire:
+			e.keep(&t, &value, n)
+		}
+	}
+	e.entries = append(e.entries, mapEntry{keyName(f.key, &key), value.head})
+	return nil
+}
+
+// keyName is a map's key as JSON has it.
+func keyName(kind protoreflect.Kind, n *node) string {
+	switch kind {
+	case protoreflect.StringKind:
+		return string(n.data)
 	case protoreflect.BoolKind:
-		e.buf = strconv.AppendBool(e.buf, v.Bool())
+		return strconv.FormatBool(n.num != 0)
+	default:
+		return string(appendInteger(nil, kind, n.num))
+	}
+}
+
+// isZero tells whether a value is the one that a field without presence has when it is not set.
+func (f *field) isZero(n *node) bool {
+	switch f.kind {
+	case protoreflect.StringKind, protoreflect.BytesKind:
+		return len(n.data) == 0
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Uint32Kind, protoreflect.EnumKind:
+		return uint32(n.num) == 0 //nolint:gosec // the upper half is cut off, as protobuf does
+	default:
+		return n.num == 0
+	}
+}
+
+// scalar writes a value that is no message: of a field, a list's item or a map's.
+func (e *encoder) scalar(f *field, n *node) error {
+	switch f.kind {
+	case protoreflect.StringKind:
+		if f.form == formQuantity && len(n.data) == 0 {
+			e.buf = append(e.buf, `"0"`...)
+			return nil
+		}
+		return e.quote(n.data)
+	case protoreflect.BoolKind:
+		e.buf = strconv.AppendBool(e.buf, n.num != 0)
 	case protoreflect.BytesKind:
 		e.buf = append(e.buf, '"')
-		e.buf = base64.StdEncoding.AppendEncode(e.buf, v.Bytes())
+		e.buf = base64.StdEncoding.AppendEncode(e.buf, n.data)
 		e.buf = append(e.buf, '"')
 	case protoreflect.EnumKind:
-		value := fd.Enum().Values().ByNumber(v.Enum())
+		number := protoreflect.EnumNumber(int32(n.num)) //nolint:gosec // as protobuf does
+		value := f.enum.Values().ByNumber(number)
 		if value == nil {
-			e.buf = strconv.AppendInt(e.buf, int64(v.Enum()), 10)
+			e.buf = strconv.AppendInt(e.buf, int64(number), 10)
 			return nil
 		}
 		return e.text(string(value.Name()))
 	case protoreflect.FloatKind:
-		return e.float(float32(v.Float()))
+		return e.float(math.Float32frombits(uint32(n.num))) //nolint:gosec // it came as 32 bits
 	case protoreflect.DoubleKind:
-		return e.float(v.Float())
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind, protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		e.buf = strconv.AppendUint(e.buf, v.Uint(), 10)
+		return e.float(math.Float64frombits(n.num))
 	default:
-		e.buf = strconv.AppendInt(e.buf, v.Int(), 10)
+		e.buf = appendInteger(e.buf, f.kind, n.num)
 	}
+	return nil
+}
+
+// appendInteger writes an integer of a kind; protobuf cuts numbers to their kind's size.
+func appendInteger(buf []byte, kind protoreflect.Kind, num uint64) []byte {
+	switch kind {
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return strconv.AppendUint(buf, uint64(uint32(num)), 10) //nolint:gosec // meant
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return strconv.AppendUint(buf, num, 10)
+	case protoreflect.Int32Kind, protoreflect.Sfixed32Kind:
+		return strconv.AppendInt(buf, int64(int32(num)), 10) //nolint:gosec // meant
+	case protoreflect.Sint32Kind:
+		return strconv.AppendInt(buf, int64(int32(protowire.DecodeZigZag(num&math.MaxUint32))), 10) //nolint:gosec // meant
+	case protoreflect.Sint64Kind:
+		return strconv.AppendInt(buf, protowire.DecodeZigZag(num), 10)
+	default:
+		return strconv.AppendInt(buf, int64(num), 10) //nolint:gosec // meant
+	}
+}
+
+// escaped tells of each byte whether it cannot stand in a JSON string as it is.
+var escaped = func() (t [256]bool) { //nolint:gochecknoglobals // constant
+	for c := range byte(' ') {
+		t[c] = true
+	}
+	t['"'], t['\\'] = true, true
+	return t
+}()
+
+// quote writes a string.
+func (e *encoder) quote(s []byte) error {
+	wide := byte(0)
+	for _, c := range s {
+		wide |= c
+		if escaped[c] {
+			return e.text(string(s))
+		}
+	}
+	if wide >= utf8.RuneSelf && !utf8.Valid(s) {
+		return errNotUTF8
+	}
+	e.buf = append(e.buf, '"')
+	e.buf = append(e.buf, s...)
+	e.buf = append(e.buf, '"')
 	return nil
 }
 
 func (e *encoder) text(s string) error {
 	buf, err := jsontext.AppendQuote(e.buf, s)
-	if err != nil {
-		return e.errorf("%w", err)
+	if err == nil {
+		e.buf = buf
 	}
-	e.buf = buf
-	return nil
+	return err //nolint:wrapcheck // the caller says where it is
 }
 
 // float writes a float32 or a float64 as encoding/json does.
 func (e *encoder) float(f any) error {
 	b, err := json.Marshal(f)
 	if err != nil {
-		return e.errorf("%w", err)
+		return err //nolint:wrapcheck // the caller says where it is
 	}
 	e.buf = append(e.buf, b...)
 	return nil
 }
 
 // time writes a timestamp to the second, as Kubernetes does, unless it has a fraction.
-func (e *encoder) time(m protoreflect.Message) error {
-	fields := m.Descriptor().Fields()
-	seconds, nanos := m.Get(fields.ByNumber(timeSeconds)).Int(), m.Get(fields.ByNumber(timeNanos)).Int()
+func (e *encoder) time(head int32) error {
+	var seconds, nanos int64
+	err := e.each(head, func(num protowire.Number, typ protowire.Type, n node) {
+		switch {
+		case typ != protowire.VarintType:
+		case num == timeSeconds:
+			seconds = int64(n.num) //nolint:gosec // as protobuf does
+		case num == timeNanos:
+			nanos = int64(int32(n.num)) //nolint:gosec // as protobuf does
+		}
+	})
+	if err != nil {
+		return err
+	}
 	t := time.Unix(seconds, nanos).UTC()
 	if y := t.Year(); y < 0 || y > 9999 || nanos < 0 || nanos >= int64(time.Second) {
-		return e.errorf("the time %d.%09d cannot be written", seconds, nanos)
+		return fmt.Errorf("the time %d.%09d cannot be written", seconds, nanos)
 	}
 	e.buf = append(e.buf, '"')
 	e.buf = t.AppendFormat(e.buf, time.RFC3339Nano)
@@ -208,15 +501,23 @@ func (e *encoder) time(m protoreflect.Message) error {
 }
 
 // raw writes arbitrary JSON inline. An empty value stands for null.
-func (e *encoder) raw(m protoreflect.Message) error {
-	v := jsontext.Value(m.Get(m.Descriptor().Fields().ByNumber(rawValue)).Bytes())
+func (e *encoder) raw(head int32) error {
+	var v jsontext.Value
+	err := e.each(head, func(num protowire.Number, typ protowire.Type, n node) {
+		if num == rawValue && typ == protowire.BytesType {
+			v = n.data
+		}
+	})
+	if err != nil {
+		return err
+	}
 	if len(v) == 0 {
 		e.buf = append(e.buf, "null"...)
 		return nil
 	}
 	compact, err := compactJSON(v)
 	if err != nil {
-		return e.errorf("not valid JSON: %w", err)
+		return fmt.Errorf("not valid JSON: %w", err)
 	}
 	e.buf = append(e.buf, compact...)
 	return nil
@@ -235,11 +536,24 @@ func compactJSON(v jsontext.Value) (jsontext.Value, error) {
 }
 
 // intOrString writes a number or a string; one that holds neither is 0, as in Kubernetes.
-func (e *encoder) intOrString(m protoreflect.Message) error {
-	fields := m.Descriptor().Fields()
-	if str := fields.ByNumber(strValue); m.Has(str) {
-		return e.text(m.Get(str).String())
+func (e *encoder) intOrString(head int32) error {
+	var integer int64
+	var text []byte
+	isText := false
+	err := e.each(head, func(num protowire.Number, typ protowire.Type, n node) {
+		switch {
+		case num == intValue && typ == protowire.VarintType:
+			integer, isText = int64(int32(n.num)), false //nolint:gosec // as protobuf does
+		case num == strValue && typ == protowire.BytesType:
+			text, isText = n.data, true
+		}
+	})
+	if err != nil {
+		return err
 	}
-	e.buf = strconv.AppendInt(e.buf, m.Get(fields.ByNumber(intValue)).Int(), 10)
+	if isText {
+		return e.quote(text)
+	}
+	e.buf = strconv.AppendInt(e.buf, integer, 10)
 	return nil
 }
