@@ -181,7 +181,9 @@ func TestWhatTheClusterAllowsItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := rpc.Attributes{Verb: "get", Group: builds, Resource: "builds", Namespace: "ci", Name: "web"}
-	may := func(id *rpc.Identity, a rpc.Attributes) error { return p.auth.Authorizer().Authorize(t.Context(), id, a) }
+	may := func(id *rpc.Identity, a rpc.Attributes) error {
+		return p.auth.Authorizer().Authorize(t.Context(), id, a)
+	}
 	fails(t, may(robot, get), apierror.ReasonForbidden, `User "system:serviceaccount:ci:robot" cannot get`)
 	allow := true
 	var seen authorizationv1.SubjectAccessReviewSpec

@@ -27,7 +27,9 @@ type accessReviews struct {
 	answers *answers[bool]
 }
 
-func newAccessReviews(c Cluster) *accessReviews { return &accessReviews{cluster: c, answers: newAnswers[bool]()} }
+func newAccessReviews(c Cluster) *accessReviews {
+	return &accessReviews{cluster: c, answers: newAnswers[bool]()}
+}
 
 // inCluster returns a caller as the cluster knows it: its own service accounts by their names, and our users by theirs with
 // a prefix.

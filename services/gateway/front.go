@@ -35,6 +35,8 @@ type front struct {
 	openapi   *openAPI
 	apply     *applier
 	identity  *identities
+	openid    *openID
+	reviews   *accessReviews
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
 }
@@ -51,6 +53,7 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 	}
 	f := &front{
 		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids,
+		openid: newOpenID(deps.Conn), reviews: newAccessReviews(deps.Conn, deps.Kinds),
 		discovery: &discovery{kinds: deps.Kinds, cluster: cluster},
 		openapi:   &openAPI{kinds: deps.Kinds, cluster: cluster},
 		apply:     newApplier(deps, cluster),
@@ -127,6 +130,10 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		writeError(w, apierror.BadRequest("the path %q is not in its shortest form; leave out empty, . and .. segments", path))
 		return "bad"
 	}
+	if f.openid.handles(path) {
+		f.openid.ServeHTTP(w, r)
+		return "openid"
+	}
 	id, err := f.identity.of(r)
 	if err != nil {
 		f.fail(w, r, err)
@@ -147,6 +154,8 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	case path == "/apply":
 		f.apply.ServeHTTP(w, r)
 		return "apply"
+	case f.reviews.answers(w, r):
+		return "access review"
 	case f.discovery.handles(path):
 		f.discovery.ServeHTTP(w, r)
 		return "discovery"

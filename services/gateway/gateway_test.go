@@ -37,10 +37,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// users takes a token for the user's name; ada may do all, bob nothing.
+// users takes a token for the user's name; ada may do all, bob nothing. robot is a service account of the cluster.
 type users struct{}
 
 func (users) Authenticate(_ context.Context, token string) (*rpc.Identity, error) {
+	if token == "robot" {
+		return &rpc.Identity{
+			User: "system:serviceaccount:ci:robot", Groups: []string{"system:serviceaccounts"}, UID: "u1", Source: rpc.SourceCluster,
+			Extra: map[string][]string{"authentication.kubernetes.io/pod-name": {"p"}},
+		}, nil
+	}
 	if token != "ada" && token != "bob" {
 		return nil, apierror.Unauthorized("the token is not valid; ask for a new one")
 	}
@@ -60,7 +66,25 @@ type whoAmI struct {
 
 func (whoAmI) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1.WhoAmIResponse, error) {
 	id, _ := rpc.IdentityFrom(ctx)
-	return &authv1.WhoAmIResponse{User: id.User, Groups: id.Groups}, nil
+	res := &authv1.WhoAmIResponse{User: id.User, Groups: id.Groups, Uid: id.UID, Source: string(id.Source), Extra: map[string]*authv1.ExtraValue{}}
+	for key, values := range id.Extra {
+		res.Extra[key] = &authv1.ExtraValue{Items: values}
+	}
+	return res, nil
+}
+
+func (whoAmI) Keys(context.Context, *authv1.KeysRequest) (*authv1.KeysResponse, error) {
+	return &authv1.KeysResponse{Issuer: "fairlead", Url: "https://front", Keys: []*authv1.PublicKey{{Id: "k1", Algorithm: "EdDSA", Ed25519: make([]byte, 32)}}}, nil
+}
+
+// reviews lets ada do everything, as users does.
+type reviews struct {
+	authv1.UnimplementedAccessServiceServer
+}
+
+func (reviews) Review(ctx context.Context, r *authv1.ReviewRequest) (*authv1.ReviewResponse, error) {
+	id, _ := rpc.IdentityFrom(ctx)
+	return &authv1.ReviewResponse{Allowed: id.User == "ada", Reason: r.GetVerb() + " " + r.GetResource() + "/" + r.GetSubresource() + " in " + r.GetNamespace()}, nil
 }
 
 type namespaces struct{}
@@ -120,6 +144,7 @@ func start(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	authv1.RegisterTokenServiceServer(server, whoAmI{})
+	authv1.RegisterAccessServiceServer(server, reviews{})
 	memory := rpc.NewInMemory(server)
 	conn, err := memory.Dial(nil)
 	if err != nil {

@@ -15,12 +15,17 @@ import (
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/rpc"
 )
 
 // caller is who sent a request.
 type caller struct {
 	user   string
 	groups []string
+	uid    string
+	extra  map[string][]string
+	// cluster tells that the caller is one of the cluster's own, which knows it by the same names.
+	cluster bool
 	// authorization is the caller's own header, handed on to gRPC.
 	authorization string
 }
@@ -83,7 +88,13 @@ func (i *identities) of(r *http.Request) (*caller, error) {
 	if err != nil {
 		return nil, apierror.FromStatus(err)
 	}
-	c := &caller{user: res.GetUser(), groups: res.GetGroups(), authorization: header}
+	c := &caller{
+		user: res.GetUser(), groups: res.GetGroups(), uid: res.GetUid(), extra: map[string][]string{},
+		cluster: res.GetSource() == string(rpc.SourceCluster), authorization: header,
+	}
+	for key, values := range res.GetExtra() {
+		c.extra[key] = values.GetItems()
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.known) >= maxKnown {

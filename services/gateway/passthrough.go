@@ -138,10 +138,39 @@ func impersonate(h http.Header, c *caller) {
 			h.Set("Sec-Websocket-Protocol", strings.Join(kept, ", "))
 		}
 	}
-	h.Set("Impersonate-User", rpc.ClusterPrefix+c.user)
-	for _, g := range c.groups {
-		h.Add("Impersonate-Group", rpc.ClusterPrefix+g)
+	if !c.cluster {
+		h.Set("Impersonate-User", rpc.ClusterPrefix+c.user)
+		for _, g := range c.groups {
+			h.Add("Impersonate-Group", rpc.ClusterPrefix+g)
+		}
+		return
 	}
+	h.Set("Impersonate-User", c.user)
+	for _, g := range c.groups {
+		h.Add("Impersonate-Group", g)
+	}
+	if c.uid != "" {
+		h.Set("Impersonate-Uid", c.uid)
+	}
+	for key, values := range c.extra {
+		for _, v := range values {
+			h.Add("Impersonate-Extra-"+escapeHeaderKey(key), v)
+		}
+	}
+}
+
+// escapeHeaderKey writes what may not stand in the name of a header as kube-apiserver reads it: percent-encoded.
+func escapeHeaderKey(key string) string {
+	var b strings.Builder
+	for i := range len(key) {
+		c := key[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // ServeHTTP hands a request on.
