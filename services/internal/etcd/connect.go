@@ -13,12 +13,21 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // How a connection is checked: a line that is silent for so long is probed, and given up when the probe stays unanswered.
 const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 5 * time.Second
+)
+
+// How often a member that does not answer is tried again: after an outage, nobody waits longer than longestRetry.
+const (
+	firstRetry    = 100 * time.Millisecond
+	longestRetry  = 2 * time.Second
+	connectWithin = 5 * time.Second
 )
 
 // requestOverhead is what a request has besides what etcd counts.
@@ -60,6 +69,10 @@ func Connect(c ClientConfig) (*clientv3.Client, error) {
 		DialKeepAliveTimeout: keepAliveTimeout,
 		PermitWithoutStream:  true,
 		MaxCallSendMsgSize:   maxRequestBytes + requestOverhead,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: firstRetry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: longestRetry},
+			MinConnectTimeout: connectWithin,
+		})},
 		Logger:               zap.New(&core{handler: c.Log.With("component", "etcd-client").Handler(), phase: phase}),
 	}
 	if c.CAFile != "" || c.CertFile != "" {
