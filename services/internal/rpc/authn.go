@@ -27,6 +27,7 @@ type authentication struct {
 	// certificates tells that a client certificate stands for one of our services.
 	certificates bool
 	now          func() time.Time
+	auditing     *auditing
 }
 
 // authn finds out who the caller is. Only calls of health and reflection need no caller.
@@ -36,6 +37,7 @@ func authn(a *authentication) interceptor {
 		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			ctx, err := a.begin(ctx, info.FullMethod, false)
 			if err != nil {
+				a.auditing.refused(ctx, info.FullMethod, req, err)
 				return nil, err
 			}
 			return next(ctx, req)
@@ -43,6 +45,7 @@ func authn(a *authentication) interceptor {
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			ctx, err := a.begin(ss.Context(), info.FullMethod, true)
 			if err != nil {
+				a.auditing.refused(ctx, info.FullMethod, nil, err)
 				return err
 			}
 			return next(srv, &contextStream{ss, ctx})

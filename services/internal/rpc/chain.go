@@ -23,6 +23,8 @@ const (
 	InterceptorDeadline = "deadline"
 	// InterceptorAuthn finds out who the caller is.
 	InterceptorAuthn = "authn"
+	// InterceptorAudit notes who did what.
+	InterceptorAudit = "audit"
 	// InterceptorAuthz finds out whether the caller may.
 	InterceptorAuthz = "authz"
 	// InterceptorValidate checks the shape of requests.
@@ -38,6 +40,7 @@ func Interceptors() []string {
 		InterceptorRecovery,
 		InterceptorDeadline,
 		InterceptorAuthn,
+		InterceptorAudit,
 		InterceptorAuthz,
 		InterceptorValidate,
 	}

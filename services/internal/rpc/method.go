@@ -60,10 +60,8 @@ type method struct {
 	known bool
 	// right lacks what only the request tells.
 	right Attributes
-	// kind tells that the method is one of a kind's service.
-	kind bool
-	// namespaced tells that the kind's objects are in namespaces.
-	namespaced bool
+	// kind is the kind whose service the method is of; nil for others.
+	kind *kinds.Kind
 	// request is the type of the request.
 	request protoreflect.MessageDescriptor
 }
@@ -110,7 +108,7 @@ func ofKind(k kinds.Kind, md protoreflect.MethodDescriptor) method {
 		return method{}
 	}
 	right.Group, right.Resource = k.Group, k.Plural
-	return method{known: true, right: right, kind: true, namespaced: k.Namespaced, request: md.Input()}
+	return method{known: true, right: right, kind: &k, request: md.Input()}
 }
 
 func ofAccess(md protoreflect.MethodDescriptor) method {
@@ -137,7 +135,7 @@ func ofAccess(md protoreflect.MethodDescriptor) method {
 
 // readsRequest tells whether the right depends on what the request says.
 func (m method) readsRequest() bool {
-	return m.known && (m.kind || stringField(m.request, "namespace") != nil || stringField(m.request, "name") != nil)
+	return m.known && (m.kind != nil || stringField(m.request, "namespace") != nil || stringField(m.request, "name") != nil)
 }
 
 // attributes returns the right that a request needs; false when the method does not say.
@@ -154,7 +152,7 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 	}
 	r := msg.ProtoReflect()
 	a.Namespace, a.Name = stringOf(r, "namespace"), stringOf(r, "name")
-	if !m.kind {
+	if m.kind == nil {
 		return a, true
 	}
 	if patch, ok := msg.(*metav1.PatchRequest); ok {
@@ -167,7 +165,7 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 	if a.Name == "" && a.Verb != verbCreate {
 		a.Name = meta.GetName()
 	}
-	if !m.namespaced {
+	if !m.kind.Namespaced {
 		a.Namespace = ""
 	}
 	return a, true
@@ -177,9 +175,9 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 func (m method) mayCreate(msg proto.Message) bool {
 	switch r := msg.(type) {
 	case *metav1.PatchRequest:
-		return m.kind && r.GetContentType() == wire.ContentTypeApply
+		return m.kind != nil && r.GetContentType() == wire.ContentTypeApply
 	case *metav1.PrepareRequest:
-		return m.kind
+		return m.kind != nil
 	default:
 		return false
 	}

@@ -84,6 +84,7 @@ func newChain(cfg Config) (chain, error) {
 	}
 	methods := &methods{}
 	now := time.Now
+	auditing := newAuditing(cfg.Audit, methods, now)
 	known := remember(cfg.Authn, now)
 	return chain{
 		requestID(),
@@ -91,7 +92,8 @@ func newChain(cfg Config) (chain, error) {
 		metrics,
 		recovery(),
 		deadline(cfg.UnaryTimeout),
-		authn(&authentication{authn: known, methods: methods, certificates: cfg.ClientCAs != nil, now: now}),
+		authn(&authentication{authn: known, methods: methods, certificates: cfg.ClientCAs != nil, now: now, auditing: auditing}),
+		auditCalls(auditing),
 		authz(cfg.Authz, methods, newStreams(known, cfg.Authz, now)),
 		validate,
 	}, nil
