@@ -21,10 +21,10 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
-build: ## Build fairlead and the local Kubernetes into .fairlead/bin.
+build: ## Build fairlead, a binary of each service, and the local Kubernetes into .fairlead/bin.
 	@mkdir -p $(BIN)
 	@deploy/devcluster/build.sh $(BIN)
-	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/fairlead ./services/fairlead
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./services/fairlead ./services/fairlead/cmd/...
 	@go build -o $(BIN)/quickstart ./services/e2e/cmd/quickstart
 	@cd services/tools && GOWORK=off go build -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl
 

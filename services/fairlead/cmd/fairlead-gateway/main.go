@@ -1,0 +1,18 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Fairlead-gateway answers REST over the services, in a process of its own.
+package main
+
+import (
+	"os"
+
+	"fairlead.dev/services/fairlead/part/gateway"
+	"fairlead.dev/services/fairlead/process"
+)
+
+func main() {
+	p := process.New(process.Options{Name: "gateway", Short: "Answer REST over the services, and pass the rest on to the Kubernetes"})
+	gateway.New(p, gateway.Outside(p))
+	os.Exit(p.Main())
+}
