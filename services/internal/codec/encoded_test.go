@@ -213,7 +213,9 @@ func BenchmarkRole(b *testing.B) {
 		b.Fatal(err)
 	}
 	for way, write := range map[string]func([]byte) ([]byte, error){
-		"encoded":       func(buf []byte) ([]byte, error) { return codec.AppendEncoded(buf, role.ProtoReflect().Descriptor(), data) },
+		"encoded": func(buf []byte) ([]byte, error) {
+			return codec.AppendEncoded(buf, role.ProtoReflect().Descriptor(), data)
+		},
 		"message":       func(buf []byte) ([]byte, error) { return codec.Append(buf, role) },
 		"reflection":    func([]byte) ([]byte, error) { return codec.MarshalByReflection(role) },
 		"encoding-json": func([]byte) ([]byte, error) { return json.Marshal(theirs) },

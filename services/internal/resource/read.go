@@ -14,10 +14,11 @@ import (
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/rpc/encoded"
 	"fairlead.dev/services/internal/store"
 )
 
-func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
+func (s *server) serveGet(ctx context.Context, in proto.Message, out protoreflect.MessageType) (proto.Message, error) {
 	r, ok := in.(*metav1.GetRequest)
 	if !ok {
 		return nil, wrongRequest(in)
@@ -35,6 +36,9 @@ func (s *server) serveGet(ctx context.Context, in proto.Message, _ protoreflect.
 	if err != nil {
 		return nil, err
 	}
+	if s.older == nil {
+		return encoded.New(out, item.Encoded()), nil
+	}
 	return s.served(item.Object())
 }
 
@@ -50,7 +54,7 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.deps.Store.List(ctx, s.stored, store.ListOptions{
+	list, err := s.deps.Store.ListItems(ctx, s.stored, store.ListOptions{
 		Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields,
 		Limit: r.GetLimit(), Continue: r.GetContinue(),
 		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: r.GetResourceVersionMatch(),
@@ -58,25 +62,50 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	if err != nil {
 		return nil, err
 	}
-	for i := range list.Items {
-		if list.Items[i], err = s.served(list.Items[i]); err != nil {
-			return nil, err
-		}
-	}
-	return listResponse(out, list), nil
+	return s.listResponse(out, list)
 }
 
-// listResponse makes the list of a kind, whose type is the kind's own.
-func listResponse(out protoreflect.MessageType, list *store.List) proto.Message {
-	m := out.New()
-	fields := m.Descriptor().Fields()
+// listResponse makes the list of a kind, whose type is the kind's own, from the bytes of its objects.
+func (s *server) listResponse(out protoreflect.MessageType, list *store.ItemList) (proto.Message, error) {
 	meta := &metav1.ListMeta{ResourceVersion: list.ResourceVersion, Continue: list.Continue, RemainingItemCount: list.Remaining}
-	m.Set(fields.ByName("metadata"), protoreflect.ValueOfMessage(meta.ProtoReflect()))
-	items := m.Mutable(fields.ByName("items")).List()
-	for _, item := range list.Items {
-		items.Append(protoreflect.ValueOfMessage(item.ProtoReflect()))
+	head, err := proto.Marshal(meta)
+	if err != nil {
+		return nil, apierror.Internal(err)
 	}
-	return m.Interface()
+	fields := out.Descriptor().Fields()
+	metadata, items := fields.ByName("metadata").Number(), fields.ByName("items").Number()
+	parts := make([][]byte, 0, 2+2*len(list.Items))
+	parts = append(parts, encoded.AppendField(nil, metadata, len(head)), head)
+	openings := make([]byte, 0, maxOpening*len(list.Items))
+	for _, item := range list.Items {
+		data, err := s.servedBytes(item)
+		if err != nil {
+			return nil, err
+		}
+		at := len(openings)
+		openings = encoded.AppendField(openings, items, len(data))
+		parts = append(parts, openings[at:], data)
+	}
+	return encoded.New(out, parts...), nil
+}
+
+// maxOpening is about the most bytes that stand before an item of a list.
+const maxOpening = 6
+
+// servedBytes returns the encoding of an object of the store in the form that is served.
+func (s *server) servedBytes(item store.Item) ([]byte, error) {
+	if s.older == nil {
+		return item.Encoded(), nil
+	}
+	obj, err := s.served(item.Object())
+	if err != nil {
+		return nil, err
+	}
+	data, err := proto.Marshal(obj)
+	if err != nil {
+		return nil, apierror.Internal(err)
+	}
+	return data, nil
 }
 
 // noNamespace refuses a namespace for kinds that are in none.

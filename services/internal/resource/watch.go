@@ -17,6 +17,7 @@ import (
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/rpc/encoded"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -49,12 +50,13 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	if err := stream.SendHeader(metadata.Pairs(StreamKey, "open")); err != nil { // callers see that the watch stands before anything happens
 		return fmt.Errorf("resource: begin watch of %s: %w", s.resource, err)
 	}
-	response := newWatchResponse(out)
+	responses := newWatchResponses(out)
 	for event := range watcher.Events() {
-		if event, err = s.servedEvent(event); err != nil {
+		msg, err := s.watchResponse(responses, event)
+		if err != nil {
 			return err
 		}
-		if err := stream.SendMsg(response(event)); err != nil {
+		if err := stream.SendMsg(msg); err != nil {
 			return err
 		}
 	}
@@ -103,16 +105,33 @@ func watchTimeout(seconds int64) time.Duration {
 	return min(time.Duration(min(seconds, int64(maxWatch/time.Second)))*time.Second, maxWatch)
 }
 
-// newWatchResponse returns what makes a watch's messages, whose type is the kind's own.
-func newWatchResponse(out protoreflect.MessageType) func(store.Event) proto.Message {
+// watchResponses makes the messages of a watch, whose type is the kind's own.
+type watchResponses struct {
+	typ          protoreflect.MessageType
+	kind, object protoreflect.FieldDescriptor
+}
+
+func newWatchResponses(out protoreflect.MessageType) watchResponses {
 	fields := out.Descriptor().Fields()
-	kind, object := fields.ByName("type"), fields.ByName("object")
-	return func(e store.Event) proto.Message {
-		m := out.New()
-		m.Set(kind, protoreflect.ValueOfString(string(e.Type)))
-		if e.Object != nil {
-			m.Set(object, protoreflect.ValueOfMessage(e.Object.ProtoReflect()))
-		}
-		return m.Interface()
+	return watchResponses{out, fields.ByName("type"), fields.ByName("object")}
+}
+
+// watchResponse is what callers get of an event. Where they get what the store has, all watchers share its bytes.
+func (s *server) watchResponse(r watchResponses, e store.Event) (proto.Message, error) {
+	if data := e.Encoded(); data != nil && s.older == nil {
+		head := make([]byte, 0, len(e.Type)+2*maxOpening)
+		head = encoded.AppendField(head, r.kind.Number(), len(e.Type))
+		head = append(head, e.Type...)
+		return encoded.New(r.typ, encoded.AppendField(head, r.object.Number(), len(data)), data), nil
 	}
+	e, err := s.servedEvent(e)
+	if err != nil {
+		return nil, err
+	}
+	m := r.typ.New()
+	m.Set(r.kind, protoreflect.ValueOfString(string(e.Type)))
+	if e.Object != nil {
+		m.Set(r.object, protoreflect.ValueOfMessage(e.Object.ProtoReflect()))
+	}
+	return m.Interface(), nil
 }
