@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/internal/apierror"
 )
 
@@ -36,6 +37,9 @@ type Peers struct {
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn
+	// callers are connections over which calls are made as those who bring their credentials, by address; that of the
+	// process itself has none.
+	callers map[string]*grpc.ClientConn
 }
 
 // Dial returns the connection to a process at an address that it advertises; calls over it are made as this service. It is
@@ -77,11 +81,53 @@ func (p *Peers) Group(group string) (grpc.ClientConnInterface, error) {
 	return nil, apierror.Unavailable(0, "no process that serves %s is there; start one", group)
 }
 
+// Conn returns a connection to a process that serves an API group, this one where it does. Calls over it are made as
+// those whose credentials they bring, and never as this service. It is kept, and closed at the end.
+func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
+	b := p.platform
+	if slices.Contains(b.groups, group) {
+		return p.caller("", func() (*grpc.ClientConn, error) { return dataplane.DialMemory(b.process, b.memory, nil) })
+	}
+	for _, peer := range b.lease.Peers() {
+		if !slices.Contains(peer.Groups, group) || peer.ID == b.lease.ID() || peer.Address == "" {
+			continue
+		}
+		return p.caller(peer.Address, func() (*grpc.ClientConn, error) {
+			target, local := strings.CutPrefix(peer.Address, plaintextScheme)
+			if local {
+				return b.process.Dial([]string{target}, nil)
+			}
+			return b.process.Dial([]string{target}, b.process.CallersTLS())
+		})
+	}
+	return nil, apierror.Unavailable(0, "no process that serves %s is there; start one", group)
+}
+
+func (p *Peers) caller(address string, dial func() (*grpc.ClientConn, error)) (grpc.ClientConnInterface, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c, ok := p.callers[address]; ok {
+		return c, nil
+	}
+	c, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	if p.callers == nil {
+		p.callers = map[string]*grpc.ClientConn{}
+	}
+	p.callers[address] = c
+	return c, nil
+}
+
 func (p *Peers) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	errs := make([]error, 0, len(p.conns))
+	errs := make([]error, 0, len(p.conns)+len(p.callers))
 	for _, c := range p.conns {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.callers {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)

@@ -1,7 +1,7 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package auth is the part of a process that serves auth.
+// Package auth is the part of a process that serves auth, and what is about the kinds of several services.
 package auth
 
 import (
@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/auth"
 	"fairlead.dev/services/fairlead/platform"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/internal/apply"
 )
 
 // Part serves auth, and makes what the first administrator needs.
@@ -46,7 +48,18 @@ func (a *Part) Validate(f *process.Faults) {
 }
 
 // Open implements process.Part.
-func (a *Part) Open(context.Context) error { return a.base.Register(a.base.Auth()) }
+func (a *Part) Open(context.Context) error {
+	if err := a.base.Register(a.base.Auth()); err != nil {
+		return err //nolint:wrapcheck // says it all
+	}
+	committer, err := apply.NewCommitter(apply.CommitterDeps{
+		Store: a.base.Store(), Peers: a.base.Peers(), Kinds: kinds.Versions(), Log: a.base.Process().Log(),
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // says it all
+	}
+	return a.base.Register(committer) //nolint:wrapcheck // says it all
+}
 
 // Start implements process.Part.
 func (a *Part) Start(*process.Tiers) {

@@ -64,7 +64,7 @@ func (g *Part) Open(ctx context.Context) error {
 		return err //nolint:wrapcheck // says it all
 	}
 	g.gateway, err = gateway.New(ctx, gateway.DefaultConfig(), gateway.Deps{
-		Conn: conn, Kinds: kinds.All(), Cluster: config, Health: p.Checks(), Debug: p.Debug(),
+		Conn: conn, Kinds: kinds.Versions(), Cluster: config, Health: p.Checks(), Debug: p.Debug(),
 		Tracer: p.Tracer(), Log: p.Log(), Metrics: p.Metrics(),
 	})
 	return err //nolint:wrapcheck // says it all
