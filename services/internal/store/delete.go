@@ -67,6 +67,9 @@ func (s *Store) Delete(ctx context.Context, k kinds.Kind, key Key, o DeleteOptio
 func (s *Store) markDeleted(m *metav1.ObjectMeta, propagation string) {
 	if m.GetDeletionTimestamp() == nil {
 		m.DeletionTimestamp = s.timestamp()
+		if made := m.GetCreationTimestamp(); made.GetSeconds() > m.DeletionTimestamp.GetSeconds() {
+			m.DeletionTimestamp = made // the clock was put back
+		}
 		m.DeletionGracePeriodSeconds = new(int64)
 	}
 	if propagation == "" {

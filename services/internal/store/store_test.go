@@ -5,7 +5,6 @@ package store_test
 
 import (
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
@@ -36,7 +35,7 @@ func TestConformance(t *testing.T) {
 
 func dial(t testing.TB, e *etcd.Embedded) *clientv3.Client {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: e.Endpoints(), DialTimeout: 5 * time.Second})
+	client, err := etcd.Connect(etcd.ClientConfig{Endpoints: e.Endpoints()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -295,19 +296,56 @@ func testRecreated(t *testing.T, s *store.Store) {
 	wantReason(t, err, apierror.ReasonConflict)
 }
 
+// largeService makes a service that is encoded in size bytes when it is stored.
+func largeService(t testing.TB, s *store.Store, name string, size int) *servingv1.Service {
+	t.Helper()
+	obj := Service("shop", name)
+	obj.Spec = &servingv1.ServiceSpec{Traffic: []*servingv1.TrafficTarget{{Tag: "x"}}}
+	stored := must[*servingv1.Service](t)(services(t, s.DryRun()).Create(t.Context(), obj))
+	obj.Spec.Traffic[0].Tag = strings.Repeat("x", size-proto.Size(stored)-64)
+	for proto.Size(stored) < size {
+		obj.Spec.Traffic[0].Tag += "x"
+		stored.Spec = obj.Spec
+	}
+	return obj
+}
+
+// testLarge writes objects of just the largest size, and of a byte more.
 func testLarge(t *testing.T, s *store.Store) {
-	large := Service("shop", "web", "a="+strings.Repeat("x", 1<<20))
+	const most = 1 << 20
+	almost, large := largeService(t, s, "web", most), largeService(t, s, "web", most+1)
 	_, err := services(t, s).Create(t.Context(), large)
 	wantReason(t, err, apierror.ReasonRequestEntityTooLarge)
-	almost := Service("shop", "web", "a="+strings.Repeat("x", 1<<20-200))
-	if _, err := services(t, s).Create(t.Context(), almost); err != nil {
-		t.Errorf("an object just below the limit is refused: %v", err)
+	for _, part := range []string{"shop/web", strconv.Itoa(most + 1), strconv.Itoa(most)} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error: got %v, want one that says %s", err, part)
+		}
 	}
-	_, err = services(t, s).Update(t.Context(), store.KeyOf(almost), "", func(o *servingv1.Service) (*servingv1.Service, error) {
-		o.Metadata.Labels["b"] = strings.Repeat("y", 300)
-		return o, nil
-	})
-	wantReason(t, err, apierror.ReasonRequestEntityTooLarge)
+	w := startWatch(t, s, store.WatchOptions{})
+	made, err := services(t, s).Create(t.Context(), almost)
+	if err != nil {
+		t.Fatalf("an object of just the limit is refused: %v", err)
+	}
+	// The next state has the largest size too, and the one before is kept in the same transaction.
+	key := store.KeyOf(made)
+	change := func(to *servingv1.Service) error {
+		_, err := services(t, s).Update(t.Context(), key, "", func(o *servingv1.Service) (*servingv1.Service, error) {
+			o.Spec = proto.CloneOf(to.GetSpec())
+			o.Spec.Traffic[0].Tag = "y" + o.Spec.Traffic[0].Tag[1:]
+			return o, nil
+		})
+		return err
+	}
+	if err := change(almost); err != nil {
+		t.Errorf("a change of it is refused: %v", err)
+	}
+	wantReason(t, change(large), apierror.ReasonRequestEntityTooLarge)
+	if h := history(t, s, key); len(h) != 1 || !proto.Equal(h[0].Object, made) {
+		t.Errorf("history: got %d states, want the one before", len(h))
+	}
+	if got := nextEvents(t, w, 2); proto.Size(got[1].Object) < most {
+		t.Errorf("a watch tells %d bytes", proto.Size(got[1].Object))
+	}
 }
 
 func testDryRun(t *testing.T, s *store.Store) {
