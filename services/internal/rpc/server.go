@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"fairlead.dev/services/internal/rpc/encoded"
 	"fairlead.dev/services/internal/tracing"
 )
 
@@ -24,6 +25,9 @@ const (
 	pingTimeout      = 20 * time.Second
 	idleTimeout      = 15 * time.Minute
 	maxHeaderBytes   = 64 << 10
+	// streamWorkers are goroutines that serve one call after the other, with the stack that the first ones made them grow.
+	// Calls for which none is free get goroutines of their own.
+	streamWorkers = 64
 	// maxConnectionAge is after how long a client begins a new connection, with the certificate that it has by then. Calls
 	// that are going on stay on the old one.
 	maxConnectionAge = time.Hour
@@ -44,6 +48,9 @@ func NewServer(cfg Config) (*grpc.Server, error) {
 		connections.MaxConnectionAge = maxConnectionAge
 	}
 	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(encoded.Codec()),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.SharedWriteBuffer(true),
 		grpc.ChainUnaryInterceptor(chain.unary()...),
 		grpc.ChainStreamInterceptor(chain.stream()...),
 		grpc.MaxRecvMsgSize(cfg.MaxMessageBytes),
