@@ -60,7 +60,7 @@ const treeDegree = 32
 func newTree() *objectTree { return btree.New(treeDegree, (*entry).less) }
 
 func newCache(s *Store, k kinds.Kind) *Cache {
-	f, err := newForm(k)
+	f, err := newForm(k, s.recent)
 	if err != nil {
 		s.log.Error("a kind cannot be cached", "resource", ResourceOf(k).String(), "error", err)
 	}

@@ -18,7 +18,7 @@ import (
 // entry is one state of one object in memory. It never changes.
 //
 // It keeps the object's bytes, which are a fifth of what the decoded object takes and are what an answer over the wire is
-// made of, and the decoded object only as long as somebody uses it.
+// made of. The decoded object it knows while the store keeps it, as it does those that were used last.
 type entry struct {
 	form *form
 	// path is the object's key in etcd, without the prefix of its kind: entries sort by it as etcd sorts.
@@ -34,20 +34,37 @@ type entry struct {
 // decoded is an object that several readers share.
 type decoded struct{ object Object }
 
+// keptDecoded is how many decoded objects a store keeps for those who ask again: some 50 MB, if they are typical.
+const keptDecoded = 8192
+
+// recent keeps the objects that were decoded last.
+type recent struct {
+	next  atomic.Uint64
+	slots [keptDecoded]atomic.Pointer[decoded]
+}
+
+func (r *recent) keep(d *decoded) {
+	if r != nil {
+		r.slots[r.next.Add(1)%keptDecoded].Store(d)
+	}
+}
+
 // form is how the objects of a kind are encoded.
 type form struct {
-	kind kinds.Kind
+	kind   kinds.Kind
+	recent *recent
 	// metadata is the number of the field of that name in the kind's message, and version that of resource_version in it.
 	metadata, version protowire.Number
 }
 
-func newForm(k kinds.Kind) (*form, error) {
+func newForm(k kinds.Kind, r *recent) (*form, error) {
 	obj, err := newObject(k)
 	if err != nil {
 		return nil, err
 	}
 	return &form{
 		kind:     k,
+		recent:   r,
 		metadata: obj.ProtoReflect().Descriptor().Fields().ByName(metadataField).Number(),
 		version:  (&metav1.ObjectMeta{}).ProtoReflect().Descriptor().Fields().ByName("resource_version").Number(),
 	}, nil
@@ -102,8 +119,7 @@ func (e *entry) copy() Object {
 	return obj
 }
 
-// object returns the object as all readers share it: it must not be changed. It is decoded once for all who ask before the
-// next garbage collection.
+// object returns the object as all readers share it: it must not be changed. It is decoded if the store does not keep it.
 func (e *entry) object() Object {
 	if p := e.shared.Load(); p != nil {
 		if d := p.Value(); d != nil {
@@ -115,8 +131,10 @@ func (e *entry) object() Object {
 
 // share makes obj, which nobody changes any more, what readers share.
 func (e *entry) share(obj Object) Object {
-	p := weak.Make(&decoded{obj})
+	d := &decoded{obj}
+	p := weak.Make(d)
 	e.shared.Store(&p)
+	e.form.recent.keep(d)
 	return obj
 }
 

@@ -57,7 +57,7 @@ func FuzzSelectors(f *testing.F) {
 
 func fuzzEntry(t *testing.T, k kinds.Kind, namespace, name string, l map[string]string, revision int64) *entry {
 	t.Helper()
-	form, err := newForm(k)
+	form, err := newForm(k, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (s *Store) get(ctx context.Context, k kinds.Kind, key Key, version string) 
 	if err != nil {
 		return nil, err
 	}
-	f, err := newForm(k)
+	f, err := newForm(k, s.recent)
 	if err != nil {
 		return nil, err
 	}

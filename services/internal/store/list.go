@@ -183,7 +183,7 @@ func (s *Store) newListing(k kinds.Kind, o ListOptions) (*listing, error) {
 	if o.Limit < 0 {
 		return nil, apierror.BadRequest("limit %d is negative", o.Limit)
 	}
-	form, err := newForm(k)
+	form, err := newForm(k, s.recent)
 	if err != nil {
 		return nil, err
 	}

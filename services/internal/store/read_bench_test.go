@@ -137,6 +137,9 @@ func BenchmarkList(b *testing.B) {
 			}
 			return len(list.Items), nil
 		},
+		"cache, shared objects": func() (int, error) {
+			return len(s.Cache(kind).List("", nil)), nil
+		},
 		"store, encoded, in pages of 500": func() (int, error) {
 			total := 0
 			for o := (store.ListOptions{Limit: 500}); ; {
@@ -151,7 +154,7 @@ func BenchmarkList(b *testing.B) {
 			}
 		},
 	}
-	for _, name := range []string{"raw etcd", "store, copies", "store, encoded", "store, encoded, in pages of 500"} {
+	for _, name := range []string{"raw etcd", "store, copies", "store, encoded", "store, encoded, in pages of 500", "cache, shared objects"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

@@ -82,6 +82,7 @@ type Store struct {
 	log     *slog.Logger
 	metrics *metrics
 	caches  *caches
+	recent  *recent
 	// guards must hold for every write.
 	guards []clientv3.Cmp
 	// dryRun makes writes do everything but write.
@@ -106,7 +107,7 @@ func New(client *clientv3.Client, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, opts: opts, keys: keys, log: opts.Log.With("component", "store"), metrics: m, full: make(chan struct{}, 1)}
+	s := &Store{client: client, opts: opts, keys: keys, log: opts.Log.With("component", "store"), metrics: m, full: make(chan struct{}, 1), recent: new(recent)}
 
 	s.caches = newCaches(s)
 	return s, nil
