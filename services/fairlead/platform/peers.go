@@ -31,6 +31,15 @@ func (b *Platform) advertised() string {
 	return address
 }
 
+// memberID is the process's name among those that share the work, where the same process always has the same: an etcd inside
+// is for one process, so that one that was killed is taken over by the next at once. Others get names by chance.
+func (b *Platform) memberID() string {
+	if len(*b.etcdEndpoints) == 0 {
+		return b.process.Name()
+	}
+	return ""
+}
+
 // Peers leads to the other processes of the installation, by the addresses that they have told the others.
 type Peers struct {
 	platform *Platform

@@ -20,12 +20,14 @@ import (
 	"fairlead.dev/services/auth"
 	"fairlead.dev/services/fairlead/cluster"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/internal/audit"
 	"fairlead.dev/services/internal/etcd"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/store/encryption"
 )
 
 // Options say how a platform differs among processes.
@@ -40,14 +42,14 @@ type Platform struct {
 	opts    Options
 	groups  []string
 
-	etcdEndpoints                    *[]string
-	etcdCA, etcdCert, etcdKey        *string
-	etcdListen, systemNamespace      *string
-	grpcListen                       *process.Address
-	advertise                        *string
-	encryptionKeys, encryptionSecret *string
-	auditLog, auditPolicy            *string
-	access                           cluster.Access
+	etcdEndpoints               *[]string
+	etcdCA, etcdCert, etcdKey   *string
+	etcdListen, systemNamespace *string
+	grpcListen                  *process.Address
+	advertise                   *string
+	encryptionKeys              *string
+	auditLog, auditPolicy       *string
+	access                      cluster.Access
 
 	etcd   *clientv3.Client
 	store  *store.Store
@@ -57,8 +59,11 @@ type Platform struct {
 	auth   *auth.Server
 	verify *auth.Verifier
 	server *grpc.Server
-	memory *rpc.InMemory
-	peers  *Peers
+	audit  *audit.Log
+	// encryption is nil where there are no keys.
+	encryption *encryption.Keys
+	memory     *rpc.InMemory
+	peers      *Peers
 }
 
 // New makes the platform of a process.
@@ -79,7 +84,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.systemNamespace = f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets; made if absent")
 	b.grpcListen = f.Address("grpc-listen", "127.0.0.1:9090", "host:port of gRPC; "+tls, process.Needed).Listen()
 	b.advertise = f.String("advertise-address", "", "host:port at which other processes reach --grpc-listen; none means as this machine reaches it")
-	b.encryptionKeys = f.String("encryption-keys", "", "file with the keys by which objects of kinds that ask for it are encrypted in etcd; none means a Secret of the system namespace")
+	b.encryptionKeys = f.String("encryption-keys", "", "file with the keys by which objects of kinds that ask for it are encrypted in etcd; none means the Secret "+encryptionSecret+" of --system-namespace")
 	b.auditLog = f.String("audit-log", "", "file to which who did what is appended, a line of JSON each; - is the standard output; none keeps nothing")
 	b.auditPolicy = f.String("audit-policy", "", "file that says what is kept in --audit-log and how much of it; none keeps the metadata of every change")
 	b.access = cluster.NewAccess(f)
@@ -166,9 +171,11 @@ func (b *Platform) Open(ctx context.Context) error {
 	}{
 		{"etcd", b.openEtcd},
 		{"Kubernetes", b.openKube},
+		{"encryption", b.openEncryption},
 		{"store", b.openStore},
 		{"lease", b.openLease},
 		{"auth", b.openAuth},
+		{"audit", b.openAudit},
 		{"gRPC", b.openGRPC},
 	} {
 		if err := part.open(ctx); err != nil {
@@ -219,7 +226,7 @@ func (b *Platform) openStore(context.Context) error {
 	p := b.process
 	p.Gather(reconcile.Metrics())
 	var err error
-	b.store, err = store.New(b.etcd, store.Options{Prefix: b.Prefix(), Log: p.Log(), Metrics: p.Metrics()})
+	b.store, err = store.New(b.etcd, store.Options{Prefix: b.Prefix(), Encryption: b.encryption, Log: p.Log(), Metrics: p.Metrics()})
 	return err //nolint:wrapcheck // says it all
 }
 
@@ -229,8 +236,19 @@ func (b *Platform) openLease(context.Context) error {
 	b.peers = &Peers{platform: b}
 	p.OnClose(b.peers.close)
 	b.lease, err = lease.New(b.etcd, lease.Options{
-		Prefix: b.Prefix(), Address: b.advertised(), Groups: b.groups, Log: p.Log(), Metrics: p.Metrics(),
+		ID: b.memberID(), Prefix: b.Prefix(), Address: b.advertised(), Groups: b.groups, Log: p.Log(), Metrics: p.Metrics(),
 	})
+	return err //nolint:wrapcheck // says it all
+}
+
+// openAudit opens the audit log, where one is wanted.
+func (b *Platform) openAudit(context.Context) error {
+	if *b.auditLog == "" {
+		return nil
+	}
+	p := b.process
+	var err error
+	b.audit, err = audit.Open(audit.Config{File: *b.auditLog, PolicyFile: *b.auditPolicy, Log: p.Log(), Metrics: p.Metrics()})
 	return err //nolint:wrapcheck // says it all
 }
 

@@ -40,7 +40,7 @@ func (b *Platform) openGRPC(context.Context) error {
 	var err error
 	b.server, err = rpc.NewServer(rpc.Config{
 		Log: p.Log(), Metrics: p.Metrics(), Authn: b.verify.Authenticator(), Authz: b.verify.Authorizer(),
-		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, TracerProvider: p.Tracer(),
+		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, Audit: b.audit, TracerProvider: p.Tracer(),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
@@ -57,6 +57,10 @@ func (b *Platform) Start(t *process.Tiers) {
 	p.Checks().Add(b.checks()...)
 	t.State.Run("store", b.store.Run)
 	t.State.Run("kubernetes", b.kube.Run)
+	if b.audit != nil {
+		t.State.Run("audit", b.audit.Run)
+	}
+	t.State.Run("encryption", b.followEncryption)
 	t.State.Run("lease", b.lease.Run)
 	if b.auth != nil {
 		t.State.Run("auth", b.auth.Run)

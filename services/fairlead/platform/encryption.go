@@ -1,0 +1,121 @@
+// Copyright The Fairlead Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package platform
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/store/encryption"
+)
+
+const (
+	// encryptionSecret is the Secret of the system namespace with the keys by which objects are encrypted.
+	encryptionSecret = "fairlead-encryption-keys"
+	// secretTimeout is how long the Secret is waited for at the start.
+	secretTimeout = 10 * time.Second
+	// settle is how long a file must lie still before it is read: others write it in parts.
+	settle = 100 * time.Millisecond
+)
+
+// openEncryption reads the keys from the file of --encryption-keys, or from the Secret where there is one. Without either,
+// kinds that are encrypted at rest can be neither written nor read.
+func (b *Platform) openEncryption(ctx context.Context) error {
+	var err error
+	if *b.encryptionKeys != "" {
+		b.encryption, err = encryption.Load(encryption.File(*b.encryptionKeys))
+		return err //nolint:wrapcheck // says it all
+	}
+	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
+	defer cancel()
+	secret, err := b.kube.Clientset().CoreV1().Secrets(*b.systemNamespace).Get(ctx, encryptionSecret, kmetav1.GetOptions{})
+	switch {
+	case err == nil:
+		b.encryption, err = encryption.Load(encryption.Secret(secret.Data))
+		return err //nolint:wrapcheck // says it all
+	case apierrors.IsNotFound(err):
+		return nil
+	case slices.ContainsFunc(b.Kinds(), func(k kinds.Kind) bool { return k.Encrypted }):
+		return fmt.Errorf("read the encryption keys from Secret %s/%s: %w", *b.systemNamespace, encryptionSecret, err)
+	default: // nothing of ours would be encrypted: the start does not wait for the Kubernetes
+		b.process.Log().WarnContext(ctx, "encryption keys are not known: the Secret cannot be read", "secret", *b.systemNamespace+"/"+encryptionSecret, "error", err)
+		return nil
+	}
+}
+
+// followEncryption puts keys in place as file or Secret change, until ctx ends. Broken ones leave those before.
+func (b *Platform) followEncryption(ctx context.Context) error {
+	switch {
+	case b.encryption == nil:
+		<-ctx.Done()
+		return nil
+	case *b.encryptionKeys != "":
+		return b.followFile(ctx)
+	}
+	factory := informers.NewSharedInformerFactoryWithOptions(b.kube.Clientset(), 0, informers.WithNamespace(*b.systemNamespace),
+		informers.WithTweakListOptions(func(o *kmetav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", encryptionSecret).String()
+		}))
+	take := func(obj any) {
+		if secret, ok := obj.(*corev1.Secret); ok {
+			b.reload(ctx, encryption.Secret(secret.Data))
+		}
+	}
+	_, err := factory.Core().V1().Secrets().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(_, obj any) { take(obj) }, AddFunc: take,
+	})
+	if err != nil {
+		return fmt.Errorf("follow the encryption keys: %w", err)
+	}
+	factory.StartWithContext(ctx)
+	<-ctx.Done()
+	factory.Shutdown()
+	return nil
+}
+
+func (b *Platform) followFile(ctx context.Context) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("follow the encryption keys: %w", err)
+	}
+	defer watcher.Close()
+	if err := watcher.Add(filepath.Dir(*b.encryptionKeys)); err != nil { // the folder: files are replaced, not written over
+		return fmt.Errorf("follow the encryption keys: %w", err)
+	}
+	timer := time.NewTimer(0) // what changed since the start
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watcher.Events:
+			timer.Reset(settle)
+		case <-watcher.Errors:
+			timer.Reset(settle)
+		case <-timer.C:
+			b.reload(ctx, encryption.File(*b.encryptionKeys))
+		}
+	}
+}
+
+func (b *Platform) reload(ctx context.Context, from encryption.Source) {
+	before := b.encryption.String()
+	if err := b.encryption.Reload(from); err != nil {
+		b.process.Log().ErrorContext(ctx, "encryption keys stay as they are", "error", err)
+	} else if now := b.encryption.String(); now != before {
+		b.process.Log().InfoContext(ctx, "other encryption keys are in place", "keys", now)
+	}
+}
