@@ -144,15 +144,15 @@ func (c *Checks) record(ctx context.Context, check Check, err error) {
 		c.log.WarnContext(ctx, "does not work", "check", check.Name, "error", err)
 	}
 	c.passed[check.Name] = c.passed[check.Name] || err == nil
-	c.health.SetServingStatus("", status(c.worst(func(Check) bool { return true })))
+	c.health.SetServingStatus("", servingStatus(c.worst(func(Check) bool { return true })))
 	for _, s := range c.services {
-		c.health.SetServingStatus(s, status(c.worst(func(check Check) bool {
+		c.health.SetServingStatus(s, servingStatus(c.worst(func(check Check) bool {
 			return len(check.Services) == 0 || slices.Contains(check.Services, s)
 		})))
 	}
 }
 
-func status(err error) healthv1.HealthCheckResponse_ServingStatus {
+func servingStatus(err error) healthv1.HealthCheckResponse_ServingStatus {
 	if err != nil {
 		return healthv1.HealthCheckResponse_NOT_SERVING
 	}
