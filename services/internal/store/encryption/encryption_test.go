@@ -8,9 +8,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,22 +201,20 @@ func TestSources(t *testing.T) {
 // FuzzOpen opens values of all kinds: it must refuse, and never do anything else, unless they were sealed for their place.
 func FuzzOpen(f *testing.F) {
 	k := newKeys(f, "a", "a")
-	sealed := map[string]bool{}
-	for _, text := range []string{"", "x", "the secret"} {
+	sealed := []string{"", "x", "the secret"}
+	for _, text := range sealed {
 		value := seal(f, k, "/p", text)
-		sealed[string(value)] = true
 		f.Add(value)
 		f.Add(value[:len(value)-1])
 		f.Add(append(bytes.Clone(value), 0))
 	}
 	f.Add([]byte{0, 'F', 'L', 'E', 1})
 	f.Add([]byte{0, 'F', 'L', 'E', 1, 255})
-	known := maps.Clone(sealed)
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if id, err := encryption.KeyID(value); err == nil && (id == "" || len(id) > 63) {
 			t.Errorf("id: %q", id)
 		}
-		if got, err := k.Open("/p", value); err == nil && !known[string(value)] {
+		if got, err := k.Open("/p", value); err == nil && !slices.Contains(sealed, string(got)) {
 			t.Errorf("%q opens to %q", value, got)
 		}
 		if got, err := k.Open("/q", value); err == nil {
