@@ -16,6 +16,7 @@ import (
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
+	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/build/pod"
 	"fairlead.dev/services/build/step/contract"
 	"fairlead.dev/services/internal/apierror"
@@ -25,7 +26,9 @@ import (
 
 // hooks are what the service knows of Builds beyond their proto.
 type hooks struct {
-	cfg Config
+	cfg    Config
+	kind   kinds.Kind
+	access nodepower.Access
 }
 
 func (h hooks) setDefaults(_ context.Context, obj, _ store.Object) {
@@ -61,10 +64,24 @@ func (h hooks) validate(_ context.Context, obj, old store.Object) []apierror.Cau
 	causes = append(causes, validateVolumes(spec.GetVolumes())...)
 	causes = append(causes, validateSteps(spec)...)
 	if !h.cfg.AllowNodePower {
-		causes = append(causes, nodepower.Volumes("spec.volumes", spec.GetVolumes())...)
-		causes = append(causes, nodepower.Containers("spec.steps", spec.GetSteps())...)
+		causes = append(causes, power(spec)...)
 	}
 	return causes
+}
+
+// power returns a cause for each field that gives power over a node.
+func power(spec *buildv1.BuildSpec) []apierror.Cause {
+	return append(nodepower.Volumes("spec.volumes", spec.GetVolumes()), nodepower.Containers("spec.steps", spec.GetSteps())...)
+}
+
+// authorize asks for the right to create pods where a new build has power over a node. Later only status changes.
+func (h hooks) authorize(ctx context.Context, obj, old store.Object) error {
+	b, ok := obj.(*buildv1.Build)
+	if !ok || old != nil {
+		return nil
+	}
+	r := apierror.Resource{Group: h.kind.Group, Plural: h.kind.Plural, Kind: h.kind.Kind}
+	return nodepower.Authorize(ctx, h.access, r, b.GetMetadata().GetNamespace(), b.GetMetadata().GetName(), power(b.GetSpec()))
 }
 
 // unchanged tells whether more than status differs, which may be set once.

@@ -4,6 +4,7 @@
 package build
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
+	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
+	"fairlead.dev/services/internal/rpc"
 )
 
 func parse(t *testing.T, yaml string) *buildv1.Build {
@@ -159,5 +163,37 @@ func TestConfig(t *testing.T) {
 	cfg.Workers, cfg.PullTimeout = 0, -1
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "workers") || !strings.Contains(err.Error(), "pullTimeout") {
 		t.Errorf("error %v, want every fault", err)
+	}
+}
+
+// askedFor remembers in which namespaces somebody asked for the right to create pods, and denies it.
+type askedFor struct{ namespaces *[]string }
+
+func (a askedFor) MayCreatePods(_ context.Context, _ *rpc.Identity, namespace string) error {
+	*a.namespaces = append(*a.namespaces, namespace)
+	return apierror.Forbidden(apierror.Resource{Plural: "pods"}, "", "no right")
+}
+
+func TestNodePowerTakesTheRightToCreatePods(t *testing.T) {
+	powerful := parse(t, "spec: {volumes: [{name: h, hostPath: {path: /}}], steps: [{name: a, image: a, securityContext: {privileged: true}}]}")
+	plain := parse(t, "spec: {steps: [{name: a, image: a}]}")
+	powerful.Metadata, plain.Metadata = &metav1.ObjectMeta{Namespace: "shop"}, &metav1.ObjectMeta{Namespace: "shop"}
+	var asked []string
+	h := hooks{cfg: DefaultConfig(), access: askedFor{&asked}}
+	h.cfg.AllowNodePower = true
+	ctx := rpc.WithIdentity(t.Context(), &rpc.Identity{User: "ada"})
+	err := h.authorize(ctx, powerful, nil)
+	if !apierror.Is(err, apierror.ReasonForbidden) || !strings.Contains(err.Error(), "spec.volumes[0].hostPath, spec.steps[0].securityContext.privileged") {
+		t.Errorf("without the right: %v", err)
+	}
+	for reason, err := range map[string]error{
+		"a build without power": h.authorize(ctx, plain, nil), "a build that is there": h.authorize(ctx, powerful, powerful), "a build of our own": h.authorize(t.Context(), powerful, nil),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+	if len(asked) != 1 || asked[0] != "shop" {
+		t.Errorf("asked for %v", asked)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/build/entrypoint"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
@@ -30,6 +31,8 @@ type Deps struct {
 	Store *store.Store
 	// Kube reaches the cluster in which pods run. Its Run must be running.
 	Kube *kube.Client
+	// Access is asked before pods get power over a node; nil means that none do, but those made within the process.
+	Access nodepower.Access
 	// Log gets what the service says.
 	Log *slog.Logger
 	// Metrics gets the service's metrics; nil means that none are kept.
@@ -73,9 +76,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 // Register registers the services that clients call.
 func (s *Server) Register(reg grpc.ServiceRegistrar) error {
-	hooks := hooks{cfg: s.cfg}
+	hooks := hooks{cfg: s.cfg, kind: s.kind, access: s.deps.Access}
 	err := resource.Register(reg, resource.Deps{Store: s.deps.Store, Namespaces: s.deps.Kube, Log: s.deps.Log},
-		resource.Handler{Kind: s.kind, Hooks: resource.Hooks{Default: hooks.setDefaults, Validate: hooks.validate}})
+		resource.Handler{Kind: s.kind, Hooks: resource.Hooks{
+			Default: hooks.setDefaults, Validate: hooks.validate, Authorize: hooks.authorize,
+		}})
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
@@ -38,6 +39,8 @@ type Deps struct {
 	Kube *kube.Client
 	// Namespaces is asked before an object is made; Kube by default.
 	Namespaces resource.Namespaces
+	// Access is asked before pods get power over a node; nil means that none do, but those made within the process.
+	Access nodepower.Access
 	// Log gets what happens.
 	Log *slog.Logger
 	// Metrics gets serving's metrics; nil means none.
@@ -108,7 +111,8 @@ func New(cfg Config, deps Deps) (*Server, error) {
 // Register registers the services of serving's kinds, and the one that programs routers.
 func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 	rules := admission.Rules{
-		DefaultTimeoutSeconds: s.cfg.DefaultTimeoutSeconds, AllowNodePower: s.cfg.AllowNodePower, Autoscaler: s.cfg.Autoscaler,
+		DefaultTimeoutSeconds: s.cfg.DefaultTimeoutSeconds, AllowNodePower: s.cfg.AllowNodePower, Access: s.deps.Access,
+		Autoscaler: s.cfg.Autoscaler,
 	}
 	deps := resource.Deps{Store: s.deps.Store, Namespaces: s.deps.Namespaces, Log: s.deps.Log}
 	if err := resource.Register(reg, deps, rules.Handlers(s.kinds)...); err != nil {

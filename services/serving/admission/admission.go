@@ -15,6 +15,7 @@ import (
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/serving/autoscaler"
@@ -26,6 +27,8 @@ type Rules struct {
 	DefaultTimeoutSeconds int64
 	// AllowNodePower lets pods have fields that give power over a node.
 	AllowNodePower bool
+	// Access is asked before pods get such fields.
+	Access nodepower.Access
 	// Autoscaler holds the defaults and bounds of autoscaling annotations.
 	Autoscaler autoscaler.Config
 }
@@ -59,10 +62,10 @@ func ServingKinds() (Kinds, error) {
 // Handlers returns how serving's kinds are served.
 func (r Rules) Handlers(ks Kinds) []resource.Handler {
 	return []resource.Handler{
-		handler(ks.Service, r.defaultService, r.validateService),
-		handler(ks.Configuration, r.defaultConfiguration, r.validateConfiguration),
-		handler(ks.Revision, r.defaultRevision, r.validateRevision),
-		handler(ks.Route, r.defaultRoute, r.validateRoute),
+		handler(ks.Service, r.defaultService, r.validateService, r.authorize(ks.Service, servicePower)),
+		handler(ks.Configuration, r.defaultConfiguration, r.validateConfiguration, r.authorize(ks.Configuration, configurationPower)),
+		handler(ks.Revision, r.defaultRevision, r.validateRevision, r.authorize(ks.Revision, revisionPower)),
+		handler(ks.Route, r.defaultRoute, r.validateRoute, nil),
 	}
 }
 
@@ -70,7 +73,9 @@ func (r Rules) Handlers(ks Kinds) []resource.Handler {
 func handler[T interface {
 	store.Object
 	comparable
-}](k kinds.Kind, fill func(ctx context.Context, obj, old T), check func(obj, old T) []apierror.Cause) resource.Handler {
+}](k kinds.Kind, fill func(ctx context.Context, obj, old T), check func(obj, old T) []apierror.Cause,
+	authorize func(ctx context.Context, obj, old store.Object) error,
+) resource.Handler {
 	typed := func(obj store.Object) T {
 		t, _ := obj.(T) // the registry and the store give a kind's objects no other type
 		return t
@@ -78,8 +83,9 @@ func handler[T interface {
 	return resource.Handler{
 		Kind: k, ValidName: validation.NameIsDNS1035Label,
 		Hooks: resource.Hooks{
-			Default:  func(ctx context.Context, obj, old store.Object) { fill(ctx, typed(obj), typed(old)) },
-			Validate: func(_ context.Context, obj, old store.Object) []apierror.Cause { return check(typed(obj), typed(old)) },
+			Default:   func(ctx context.Context, obj, old store.Object) { fill(ctx, typed(obj), typed(old)) },
+			Validate:  func(_ context.Context, obj, old store.Object) []apierror.Cause { return check(typed(obj), typed(old)) },
+			Authorize: authorize,
 		},
 	}
 }

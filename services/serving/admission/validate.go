@@ -77,15 +77,9 @@ func (r Rules) annotations(f *faults, path string, annotations map[string]string
 
 // changedAnnotations tells what is wrong with the change of a revision's annotations, which reaches its pods.
 func (r Rules) changedAnnotations(f *faults, annotations, old map[string]string) {
-	if r.AllowNodePower {
-		return
+	if !r.AllowNodePower {
+		f.add(changedPower(annotations, old)...)
 	}
-	changed := maps.Clone(annotations)
-	maps.DeleteFunc(changed, func(key, value string) bool {
-		was, ok := old[key]
-		return ok && was == value
-	})
-	f.add(nodepower.Annotations("metadata.annotations", changed)...)
 }
 
 // traffic tells what is wrong with shares of requests.

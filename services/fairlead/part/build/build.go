@@ -52,7 +52,9 @@ func (b *Part) Open(context.Context) error {
 	c.InsecureRegistries, c.AllowNodePower = *b.insecureRegistries, *b.nodePower
 	p := b.base.Process()
 	var err error
-	b.server, err = build.New(c, build.Deps{Store: b.base.Store(), Kube: b.base.Kube(), Log: p.Log(), Metrics: p.Metrics()})
+	b.server, err = build.New(c, build.Deps{
+		Store: b.base.Store(), Kube: b.base.Kube(), Access: b.base.Verifier().Access(), Log: p.Log(), Metrics: p.Metrics(),
+	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
 	}

@@ -42,7 +42,9 @@ func (s *Part) Open(context.Context) error {
 	c.Port, c.RouterPodAddress = s.addresses.Listen.Port(), s.addresses.PodListen.String()
 	p := s.base.Process()
 	var err error
-	s.server, err = serving.New(c, serving.Deps{Store: s.base.Store(), Kube: s.base.Kube(), Log: p.Log(), Metrics: p.Metrics()})
+	s.server, err = serving.New(c, serving.Deps{
+		Store: s.base.Store(), Kube: s.base.Kube(), Access: s.base.Verifier().Access(), Log: p.Log(), Metrics: p.Metrics(),
+	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
 	}
