@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -27,6 +28,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/gateway"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
@@ -122,6 +124,11 @@ func (c *clusterStub) seen() *http.Request {
 	return c.last
 }
 
+// owner is the one that owns all groups.
+type owner struct{ grpc.ClientConnInterface }
+
+func (o owner) Conn(string) (grpc.ClientConnInterface, error) { return o, nil }
+
 type fixture struct {
 	*testing.T
 
@@ -150,10 +157,17 @@ func start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	committer, err := apply.NewCommitter(apply.CommitterDeps{Store: s, Peers: owner{conn}, Kinds: kinds.Versions()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := committer.Register(server); err != nil {
+		t.Fatal(err)
+	}
 	stub := &clusterStub{}
 	cluster := httptest.NewServer(stub)
 	g, err := gateway.New(t.Context(), gateway.DefaultConfig(), gateway.Deps{
-		Conn: conn, Kinds: kinds.All(), Cluster: &rest.Config{Host: cluster.URL}, Log: slog.New(slog.DiscardHandler),
+		Conn: conn, Kinds: kinds.Versions(), Cluster: &rest.Config{Host: cluster.URL}, Log: slog.New(slog.DiscardHandler),
 		Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
