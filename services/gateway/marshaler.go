@@ -37,6 +37,8 @@ type view struct {
 	stream bool
 	strict bool
 	ignore bool
+	// unread says that answers are bytes still.
+	unread bool
 
 	warnings  []string
 	decodeErr error
@@ -100,6 +102,8 @@ func (m marshaler) Marshal(v any) ([]byte, error) {
 
 func (m marshaler) json(v any) ([]byte, error) {
 	switch v := v.(type) {
+	case json.RawMessage:
+		return v, nil
 	case proto.Message:
 		return codec.Marshal(v)
 	case map[string]any: // a message of a stream, which grpc-gateway wraps
@@ -196,6 +200,9 @@ func rewrite(ctx context.Context, m proto.Message) (any, error) {
 	if v.kind == nil {
 		return m, nil
 	}
+	if v.unread {
+		return v.writeUnread(m)
+	}
 	if list, ok := m.(listResponse); ok {
 		return v.list(list)
 	}
@@ -223,13 +230,7 @@ func success(k *kinds.Kind, m *metav1.ObjectMeta) *kmetav1.Status {
 	return s
 }
 
-type listJSON struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Metadata   json.RawMessage   `json:"metadata"`
-	Items      []json.RawMessage `json:"items"`
-}
-
+// list renders a list as a Table.
 func (v *view) list(m listResponse) (any, error) {
 	items := m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName("items")).List()
 	objs := make([]store.Object, 0, items.Len())
@@ -240,20 +241,7 @@ func (v *view) list(m listResponse) (any, error) {
 		}
 		objs = append(objs, obj)
 	}
-	if v.table {
-		return v.rows(objs, m.GetMetadata(), true)
-	}
-	meta, err := codec.Marshal(m.GetMetadata())
-	if err != nil {
-		return nil, apierror.Internal(err)
-	}
-	out := listJSON{APIVersion: v.kind.APIVersion(), Kind: v.kind.Kind + "List", Metadata: meta, Items: make([]json.RawMessage, len(objs))}
-	for i, obj := range objs {
-		if out.Items[i], err = codec.Marshal(obj); err != nil {
-			return nil, apierror.Internal(err)
-		}
-	}
-	return out, nil
+	return v.rows(objs, m.GetMetadata(), true)
 }
 
 type eventJSON struct {
@@ -261,12 +249,13 @@ type eventJSON struct {
 	Object any    `json:"object"`
 }
 
+// event renders a change as a Table; bookmarks stay objects.
 func (v *view) event(m watchResponse) (any, error) {
 	obj, ok := m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName("object")).Message().Interface().(store.Object)
 	if !ok {
 		return nil, apierror.Internal(fmt.Errorf("gateway: %T has no object", m))
 	}
-	if v.table && m.GetType() != "BOOKMARK" {
+	if m.GetType() != "BOOKMARK" {
 		t, err := v.rows([]store.Object{obj}, &metav1.ListMeta{ResourceVersion: obj.GetMetadata().GetResourceVersion()}, !v.started)
 		if err != nil {
 			return nil, err

@@ -87,8 +87,13 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 		}),
 		runtime.WithDisableHTTPMethodOverride(),
 	)
+	conn, err := unreadConn(deps.Conn)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	for _, register := range rest.Handlers() {
-		if err := register(ctx, rs.mux, deps.Conn); err != nil {
+		if err := register(ctx, rs.mux, conn); err != nil {
 			return nil, fmt.Errorf("gateway: handlers: %w", err)
 		}
 	}
@@ -133,6 +138,7 @@ func (rs *resources) serve(w *recorder, r *http.Request, t *target) {
 	accept, err := negotiate(r, v)
 	if err == nil {
 		err = rs.prepare(r, t, v)
+		v.unread = v.keepsUnread(t)
 	}
 	if err != nil {
 		writeError(w, apierror.From(err))
