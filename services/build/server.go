@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,6 +20,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/build/entrypoint"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/resource"
@@ -37,7 +39,18 @@ type Deps struct {
 	Log *slog.Logger
 	// Metrics gets the service's metrics; nil means that none are kept.
 	Metrics prometheus.Registerer
+	// Lease shares the work with other processes that serve build; nil means that there are none. It has to run.
+	Lease *lease.Member
+	// Tracer makes spans of what controllers do; nil means none.
+	Tracer trace.TracerProvider
 }
+
+const (
+	// fieldManager is the name under which build writes to the cluster.
+	fieldManager = "fairlead-build"
+	// shards is into how many parts Builds are divided among processes.
+	shards = 16
+)
 
 // Server is the build service.
 type Server struct {
@@ -66,6 +79,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	deps.Kube = deps.Kube.As(fieldManager)
 	c := &cluster{kube: deps.Kube}
 	return &Server{cfg: cfg, deps: deps, kind: kind, reconciler: &reconciler{
 		cfg: cfg, kind: kind, builds: store.For[*buildv1.Build](deps.Store, kind), pods: c, accounts: c, events: c,
@@ -94,7 +108,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	err = reconcile.Run(ctx, "builds", s.reconciler, reconcile.Options{Workers: s.cfg.Workers, Timeout: 2 * time.Minute, Log: s.deps.Log},
+	err = reconcile.Run(ctx, "builds", s.reconciler, reconcile.Options{
+		Workers: s.cfg.Workers, Timeout: 2 * time.Minute, Log: s.deps.Log,
+		Group: s.deps.Lease.Group("build-builds", shards), Tracer: s.deps.Tracer,
+	},
 		reconcile.FromCache(s.deps.Store.Cache(s.kind), nil),
 		reconcile.FromInformer(pods, func(obj kmetav1.Object) []store.Key {
 			namespace, name, ok := kube.OwnerKey(s.kind, obj)

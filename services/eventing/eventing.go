@@ -12,12 +12,15 @@ import (
 	"log/slog"
 	"strings"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/lease"
+	"fairlead.dev/services/internal/relay"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
 
@@ -35,7 +38,16 @@ type Deps struct {
 	Kube *kube.Client
 	// Log gets what the service says.
 	Log *slog.Logger
+	// Lease shares the work with other processes that serve eventing; nil means that there are none. It has to run.
+	Lease *lease.Member
+	// Dial leads to another of those processes; it may be nil where Lease is.
+	Dial func(address string) (grpc.ClientConnInterface, error)
+	// Tracer makes spans of what controllers do; nil means none.
+	Tracer trace.TracerProvider
 }
+
+// fieldManager is the name under which eventing writes to the cluster.
+const fieldManager = "fairlead-eventing"
 
 // Server is the eventing service.
 type Server struct {
@@ -43,7 +55,8 @@ type Server struct {
 	deps     Deps
 	brokers  store.Client[*eventingv1.Broker]
 	triggers store.Client[*eventingv1.Trigger]
-	program  *program.Program
+	leaders  *lease.Group
+	server   *program.Server
 }
 
 // New makes the service. Nothing happens before Run.
@@ -67,7 +80,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		brokers:  store.For[*eventingv1.Broker](deps.Store, broker),
 		triggers: store.For[*eventingv1.Trigger](deps.Store, trigger),
 	}
-	s.program = program.New(deps.Store, s.brokers, s.triggers, deps.Log)
+	if deps.Kube != nil {
+		s.deps.Kube = deps.Kube.As(fieldManager)
+	}
+	s.leaders = deps.Lease.Group("eventing-leader", 1)
+	s.server = program.NewServer(relay.New[*program.Program]("eventing", s.leaders, deps.Dial))
 	return s, nil
 }
 
@@ -83,12 +100,23 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 	if err != nil {
 		return fmt.Errorf("eventing: %w", err)
 	}
-	eventingv1.RegisterDispatcherServiceServer(reg, s.program)
+	eventingv1.RegisterDispatcherServiceServer(reg, s.server)
 	return nil
 }
 
-// Run programs dispatchers and keeps the status of Brokers and Triggers until ctx ends.
+// Run programs dispatchers and keeps the status of Brokers and Triggers until ctx ends. Of several processes, one does: it
+// alone hears the dispatchers, and what they report is what the status says.
 func (s *Server) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.server.Stop)
+	defer stop()
+	if err := s.leaders.Lead(ctx, s.lead); err != nil {
+		return fmt.Errorf("eventing: %w", err)
+	}
+	return nil
+}
+
+// lead is one term of the leader.
+func (s *Server) lead(ctx context.Context) error {
 	cfg := controller.Config{
 		Address: strings.TrimSuffix(s.cfg.IngressURL, "/"), ClusterDomain: s.cfg.ClusterDomain,
 		Grace: s.cfg.DispatcherGrace, Workers: s.cfg.Workers,
@@ -96,17 +124,19 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.cfg.ClusterIngressURL != "" && s.cfg.ClusterIngressURL != s.cfg.IngressURL {
 		cfg.Address, cfg.LocalAddress = strings.TrimSuffix(s.cfg.ClusterIngressURL, "/"), cfg.Address
 	}
-	deps := controller.Deps{Store: s.deps.Store, Brokers: s.brokers, Triggers: s.triggers, Reports: s.program, Log: s.deps.Log}
-	group, ctx := errgroup.WithContext(ctx)
+	p := program.New(s.deps.Store, s.brokers, s.triggers, s.deps.Log)
+	deps := controller.Deps{
+		Store: s.deps.Store, Brokers: s.brokers, Triggers: s.triggers, Reports: p, Log: s.deps.Log, Tracer: s.deps.Tracer,
+	}
 	if s.deps.Kube != nil {
-		services := kubeservice.New(s.deps.Kube.Config())
+		services := kubeservice.New(s.deps.Kube)
+		defer services.Close()
 		deps.Services, deps.Events = services, s.deps.Kube
-		group.Go(func() error { return services.Run(ctx) })
 	}
-	group.Go(func() error { return s.program.Run(ctx) })
+	end := s.server.Lead(p)
+	defer end()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.Run(ctx) })
 	group.Go(func() error { return controller.Run(ctx, cfg, deps) })
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("eventing: %w", err)
-	}
-	return nil
+	return group.Wait() //nolint:wrapcheck // says what it is about
 }

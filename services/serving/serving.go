@@ -10,25 +10,34 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/nodepower"
 	"fairlead.dev/services/internal/reconcile"
+	"fairlead.dev/services/internal/relay"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/serving/admission"
 	"fairlead.dev/services/serving/autoscaler"
 	"fairlead.dev/services/serving/configuration"
-	"fairlead.dev/services/serving/revision"
 	"fairlead.dev/services/serving/route"
 	"fairlead.dev/services/serving/routing"
 	"fairlead.dev/services/serving/service"
+)
+
+const (
+	// fieldManager is the name under which serving writes to the cluster.
+	fieldManager = "fairlead-serving"
+	// shards is into how many parts the objects of a kind are divided among processes.
+	shards = 16
 )
 
 // Deps are what serving works with.
@@ -45,6 +54,12 @@ type Deps struct {
 	Log *slog.Logger
 	// Metrics gets serving's metrics; nil means none.
 	Metrics prometheus.Registerer
+	// Lease shares the work with other processes that serve serving; nil means that there are none. It has to run.
+	Lease *lease.Member
+	// Dial leads to another of those processes; it may be nil where Lease is.
+	Dial func(address string) (grpc.ClientConnInterface, error)
+	// Tracer makes spans of what controllers do; nil means none.
+	Tracer trace.TracerProvider
 }
 
 // Server is serving.
@@ -52,17 +67,14 @@ type Server struct {
 	cfg     Config
 	deps    Deps
 	kinds   admission.Kinds
-	scaler  *autoscaler.Scaler
-	builder *routing.Builder
+	leaders *lease.Group
 	routers *routing.Server
+	// scaler is that of the term in which this process leads, nil out of one.
+	scaler atomic.Pointer[autoscaler.Scaler]
 
-	revisions      *revision.Reconciler
 	configurations *configuration.Reconciler
 	services       *service.Reconciler
 	routes         *route.Reconciler
-
-	stopped chan struct{}
-	stop    sync.Once
 }
 
 // New makes a Server.
@@ -87,13 +99,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, deps: deps, kinds: ks, scaler: autoscaler.New(cfg.Autoscaler), stopped: make(chan struct{})}
-	s.builder = routing.NewBuilder(routing.Config{Route: ks.Route, Configuration: ks.Configuration, Revision: ks.Revision, Domain: cfg.Domain},
-		deps.Store, deps.Kube, s.scaler, deps.Log)
-	s.routers = routing.NewServer(s.builder, s.scaler, s.stopped, deps.Log)
-	s.revisions = revision.New(revision.Config{
-		Kind: ks.Revision, Autoscaler: cfg.Autoscaler, ProgressDeadline: cfg.ProgressDeadline, DrainSeconds: int64(cfg.DrainDelay.Seconds()),
-	}, deps.Store, deps.Kube, s.scaler, s.builder.Routed, deps.Log)
+	deps.Kube = deps.Kube.As(fieldManager)
+	s := &Server{cfg: cfg, deps: deps, kinds: ks, leaders: deps.Lease.Group("serving-leader", 1)}
+	s.routers = routing.NewServer(relay.New[routing.Program]("serving", s.leaders, deps.Dial), deps.Log)
 	s.configurations = configuration.New(deps.Store, ks.Configuration, ks.Revision)
 	s.services = service.New(deps.Store, ks.Service, ks.Configuration, ks.Route)
 	s.routes = route.New(route.Config{
@@ -101,7 +109,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		Domain: cfg.Domain, Port: cfg.Port, RouterPodAddress: podAddress,
 	}, deps.Store, deps.Kube)
 	if deps.Metrics != nil {
-		if err := deps.Metrics.Register(s.scaler); err != nil {
+		if err := deps.Metrics.Register(scaling{s}); err != nil {
 			return nil, fmt.Errorf("serving: metrics: %w", err)
 		}
 	}
@@ -122,20 +130,16 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 	return nil
 }
 
-// Run reconciles, scales and programs routers until ctx ends.
+// Run reconciles, scales and programs routers until ctx ends. Of several processes, one leads: it alone scales, keeps the
+// routing table and runs revisions, for it alone hears the routers. The rest is shared.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.scaler.Close()
-	defer s.stop.Do(func() { close(s.stopped) })
-	revisions, err := s.revisions.Sources(s.deps.Store, s.scaler.Source(), s.builder.Source())
-	if err != nil {
-		return fmt.Errorf("serving: %w", err)
-	}
 	routes, err := s.routes.Sources(s.deps.Store)
 	if err != nil {
 		return fmt.Errorf("serving: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.builder.Run(ctx) })
+	context.AfterFunc(ctx, s.routers.Stop)
+	g.Go(func() error { return s.leaders.Lead(ctx, s.lead) })
 	for _, c := range []struct {
 		name       string
 		reconciler reconcile.Reconciler
@@ -143,25 +147,15 @@ func (s *Server) Run(ctx context.Context) error {
 	}{
 		{"service", s.services, s.services.Sources(s.deps.Store)},
 		{"configuration", s.configurations, s.configurations.Sources(s.deps.Store)},
-		{"revision", s.revisions, append(revisions, s.afterTable())},
 		{"route", s.routes, routes},
 	} {
-		g.Go(func() error {
-			return reconcile.Run(ctx, "serving-"+c.name, c.reconciler, reconcile.Options{Workers: s.cfg.Workers, Log: s.deps.Log}, c.sources...)
-		})
+		opts := s.options()
+		opts.Group = s.deps.Lease.Group("serving-"+c.name, shards)
+		g.Go(func() error { return reconcile.Run(ctx, "serving-"+c.name, c.reconciler, opts, c.sources...) })
 	}
-	context.AfterFunc(ctx, func() { s.stop.Do(func() { close(s.stopped) }) })
 	return g.Wait() //nolint:wrapcheck // says what it is about
 }
 
-// afterTable holds the controller of revisions back until it is known which of them are routed.
-func (s *Server) afterTable() reconcile.Source {
-	return reconcile.Source{Watch: func(ctx context.Context, _ func(store.Key)) error {
-		select {
-		case <-s.builder.Ready():
-			return nil
-		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the end is no fault
-		}
-	}}
+func (s *Server) options() reconcile.Options {
+	return reconcile.Options{Workers: s.cfg.Workers, Log: s.deps.Log, Tracer: s.deps.Tracer}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
@@ -62,11 +63,13 @@ type Deps struct {
 	// Events is nil where nobody reads them.
 	Events Events
 	Log    *slog.Logger
+	// Tracer is nil where nothing is traced.
+	Tracer trace.TracerProvider
 }
 
 // Run runs the controllers until ctx ends.
 func Run(ctx context.Context, cfg Config, deps Deps) error {
-	opts := reconcile.Options{Workers: cfg.Workers, Log: deps.Log}
+	opts := reconcile.Options{Workers: cfg.Workers, Log: deps.Log, Tracer: deps.Tracer}
 	brokerCache, triggerCache := deps.Store.Cache(deps.Brokers.Kind()), deps.Store.Cache(deps.Triggers.Kind())
 	b := &brokers{cfg: cfg, deps: deps, resolver: newResolver(deps.Store, deps.Services, cfg.ClusterDomain), now: time.Now}
 	t := &triggers{cfg: cfg, deps: deps, resolver: newResolver(deps.Store, deps.Services, cfg.ClusterDomain), now: time.Now}

@@ -10,51 +10,41 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/metadata/metadatainformer"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
+	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/store"
 )
 
 // readTimeout bounds how long Exists waits for the cluster.
 const readTimeout = 5 * time.Second
 
-// Services are the Services of a cluster.
+// Services are the Services of a cluster, those of this installation and all others.
 type Services struct {
-	config *rest.Config
-	// begun is closed once running is set.
-	begun   chan struct{}
-	running context.Context //nolint:containedctx // the informer begins when first asked for, and ends with Run
+	kube *kube.Client
 
-	mu       sync.Mutex
-	informer cache.SharedIndexInformer
-	stopped  chan struct{}
-	next     int
-	told     map[int]func(store.Key)
+	mu        sync.Mutex
+	informers []cache.SharedIndexInformer // empty until somebody asks
+	handlers  []func()                    // take our handlers from the informers
+	next      int
+	told      map[int]func(store.Key)
 }
 
-// New makes a Services for the cluster that config leads to. Nothing is asked of it before Exists.
-func New(config *rest.Config) *Services {
-	return &Services{config: config, begun: make(chan struct{}), told: map[int]func(store.Key){}}
+// New makes a Services for a cluster, whose client has to run. Nothing is asked of the cluster before Exists.
+func New(k *kube.Client) *Services {
+	return &Services{kube: k, told: map[int]func(store.Key){}}
 }
 
-// Run lets Services be read until ctx ends. It is called once.
-func (s *Services) Run(ctx context.Context) error {
-	s.running = ctx
-	close(s.begun)
-	<-ctx.Done()
+// Close ends all subscriptions.
+func (s *Services) Close() {
 	s.mu.Lock()
-	stopped := s.stopped
-	s.mu.Unlock()
-	if stopped != nil {
-		<-stopped
+	defer s.mu.Unlock()
+	for _, remove := range s.handlers {
+		remove()
 	}
-	return nil
+	s.handlers, s.informers = nil, nil
+	clear(s.told)
 }
 
 // Subscribe has fn called with each Service that comes or goes, until ctx ends.
@@ -75,57 +65,49 @@ func (s *Services) Subscribe(ctx context.Context, fn func(store.Key)) {
 func (s *Services) Exists(ctx context.Context, key store.Key) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	select {
-	case <-s.begun:
-	case <-ctx.Done():
-		return false, fmt.Errorf("eventing: Services are not read yet: %w", ctx.Err())
-	}
-	informer, err := s.start()
+	informers, err := s.start()
 	if err != nil {
 		return false, err
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-		return false, fmt.Errorf("eventing: reading Services from %s: %w", s.config.Host, context.Cause(ctx))
+	for _, informer := range informers {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return false, fmt.Errorf("eventing: reading Services from %s: %w", s.kube.Config().Host, context.Cause(ctx))
+		}
+		_, exists, err := informer.GetIndexer().GetByKey(key.Namespace + "/" + key.Name)
+		if err != nil {
+			return false, fmt.Errorf("eventing: Service %s: %w", key, err)
+		}
+		if exists {
+			return true, nil
+		}
 	}
-	_, exists, err := informer.GetIndexer().GetByKey(key.Namespace + "/" + key.Name)
-	if err != nil {
-		return false, fmt.Errorf("eventing: Service %s: %w", key, err)
-	}
-	return exists, nil
+	return false, nil
 }
 
-func (s *Services) start() (cache.SharedIndexInformer, error) {
+// start begins to read Services: this installation's by the informer that others use too, and the names of the rest.
+func (s *Services) start() ([]cache.SharedIndexInformer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.informer != nil {
-		return s.informer, nil
+	if len(s.informers) > 0 {
+		return s.informers, nil
 	}
-	client, err := metadata.NewForConfig(s.config)
+	ours, err := s.kube.Informer(kube.Services)
 	if err != nil {
-		return nil, fmt.Errorf("eventing: client for %s: %w", s.config.Host, err)
+		return nil, err //nolint:wrapcheck // says what it is about
 	}
-	informer := metadatainformer.NewFilteredMetadataInformer(client, corev1.SchemeGroupVersion.WithResource("services"), "", 0, cache.Indexers{}, nil).Informer()
-	err = informer.SetTransform(func(obj any) (any, error) {
-		m, err := meta.Accessor(obj)
+	others, err := s.kube.Others(kube.Services)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says what it is about
+	}
+	for _, informer := range []cache.SharedIndexInformer{ours, others} {
+		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: s.tell, DeleteFunc: s.tell})
 		if err != nil {
-			return obj, nil //nolint:nilerr // what has no metadata stays as it is
+			return nil, fmt.Errorf("eventing: informer of Services: %w", err)
 		}
-		return &kmetav1.PartialObjectMetadata{ObjectMeta: kmetav1.ObjectMeta{
-			Namespace: m.GetNamespace(), Name: m.GetName(), UID: m.GetUID(), ResourceVersion: m.GetResourceVersion(),
-		}}, nil
-	})
-	if err == nil {
-		_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: s.tell, DeleteFunc: s.tell})
+		s.handlers = append(s.handlers, func() { _ = informer.RemoveEventHandler(registration) })
 	}
-	if err != nil {
-		return nil, fmt.Errorf("eventing: informer of Services: %w", err)
-	}
-	s.informer, s.stopped = informer, make(chan struct{})
-	go func(stop <-chan struct{}, stopped chan struct{}) {
-		defer close(stopped)
-		informer.Run(stop)
-	}(s.running.Done(), s.stopped)
-	return informer, nil
+	s.informers = []cache.SharedIndexInformer{ours, others}
+	return s.informers, nil
 }
 
 func (s *Services) tell(obj any) {

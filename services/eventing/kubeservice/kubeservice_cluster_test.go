@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/store"
 
 	"fairlead.dev/services/eventing/kubeservice"
@@ -39,11 +40,16 @@ func TestServicesComeAndGo(t *testing.T) {
 		_ = client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, kmetav1.DeleteOptions{})
 	})
 
-	services := kubeservice.New(config)
+	k, err := kube.NewClient(config, kube.Options{Installation: ns.Name, Component: "fairlead-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := kubeservice.New(k)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- services.Run(ctx) }()
+	go func() { done <- k.Run(ctx) }()
 	defer func() {
+		services.Close()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -71,18 +77,20 @@ func TestServicesComeAndGo(t *testing.T) {
 		}
 	}
 	exists(false)
-	_, err = client.CoreV1().Services(ns.Name).Create(ctx, &corev1.Service{
-		ObjectMeta: kmetav1.ObjectMeta{Name: key.Name},
-		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
-	}, kmetav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
+	for name, labels := range map[string]map[string]string{"somebody's": nil, "ours": {kube.LabelInstallation: k.Installation()}} {
+		_, err = client.CoreV1().Services(ns.Name).Create(ctx, &corev1.Service{
+			ObjectMeta: kmetav1.ObjectMeta{Name: key.Name, Labels: labels},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}, kmetav1.CreateOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		changed()
+		exists(true)
+		if err := client.CoreV1().Services(ns.Name).Delete(ctx, key.Name, kmetav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		changed()
+		exists(false)
 	}
-	changed()
-	exists(true)
-	if err := client.CoreV1().Services(ns.Name).Delete(ctx, key.Name, kmetav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	changed()
-	exists(false)
 }

@@ -21,19 +21,14 @@ import (
 	"fairlead.dev/services/eventing/delivery"
 )
 
-// Program makes configurations for dispatchers and keeps their reports. It is the server of DispatcherService.
+// Program makes configurations for dispatchers and keeps their reports, for one term of the leader.
 type Program struct {
-	eventingv1.UnimplementedDispatcherServiceServer
-
 	brokers  store.Client[*eventingv1.Broker]
 	triggers store.Client[*eventingv1.Trigger]
 	store    *store.Store
 	log      *slog.Logger
 	now      func() time.Time
-	// ended is closed when Run ends; open streams end then.
-	ended chan struct{}
-
-	mu sync.Mutex
+	mu       sync.Mutex
 	// revision is the newest of the store's that the caches are known to have, and changed is closed and replaced when it
 	// moves.
 	revision int64
@@ -56,14 +51,13 @@ const (
 func New(s *store.Store, brokers store.Client[*eventingv1.Broker], triggers store.Client[*eventingv1.Trigger], log *slog.Logger) *Program {
 	return &Program{
 		store: s, brokers: brokers, triggers: triggers, log: log, now: time.Now,
-		ended: make(chan struct{}), changed: make(chan struct{}),
+		changed:  make(chan struct{}),
 		sessions: map[*session]struct{}{}, lastSeen: time.Now(), notify: map[kindOf]func(store.Key){},
 	}
 }
 
 // Run follows the store until ctx ends.
 func (p *Program) Run(ctx context.Context) error {
-	defer close(p.ended)
 	b, t := p.store.Cache(p.brokers.Kind()), p.store.Cache(p.triggers.Kind())
 	defer b.Subscribe(p.moved)()
 	defer t.Subscribe(p.moved)()

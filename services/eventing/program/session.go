@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
-	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/reconcile"
+	"fairlead.dev/services/internal/relay"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -25,8 +25,46 @@ type session struct {
 
 type stream = grpc.BidiStreamingServer[eventingv1.DispatcherServiceSyncRequest, eventingv1.DispatcherServiceSyncResponse]
 
+// Server is the server of DispatcherService. Where another process leads, streams are passed on to it.
+type Server struct {
+	eventingv1.UnimplementedDispatcherServiceServer
+
+	leader *relay.Leader[*Program]
+}
+
+// NewServer makes a Server.
+func NewServer(leader *relay.Leader[*Program]) *Server { return &Server{leader: leader} }
+
+// Lead has dispatchers programmed by p until the function that is returned is called.
+func (s *Server) Lead(p *Program) (end func()) { return s.leader.Begin(p) }
+
+// Stop ends all streams: the process ends.
+func (s *Server) Stop() { s.leader.Stop() }
+
 // Sync sends configurations to a dispatcher and takes its reports, until one of the two ends.
-func (p *Program) Sync(s stream) error {
+func (s *Server) Sync(dispatcher stream) error {
+	term, err := s.leader.Find(dispatcher.Context())
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // apierror, or the caller's end
+	case term == nil:
+		return relay.Pass(s.leader, dispatcher, func(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) (grpc.BidiStreamingClient[eventingv1.DispatcherServiceSyncRequest, eventingv1.DispatcherServiceSyncResponse], error) {
+			return eventingv1.NewDispatcherServiceClient(conn).Sync(ctx, opts...)
+		}) //nolint:wrapcheck // gRPC's own
+	}
+	if err := term.Program.serve(dispatcher, term.Over); err != nil {
+		return err
+	}
+	select {
+	case <-term.Over:
+		return s.leader.Away() //nolint:wrapcheck // apierror
+	default:
+		return nil
+	}
+}
+
+// serve serves a dispatcher until its stream ends, or over is closed.
+func (p *Program) serve(s stream, over <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(s.Context())
 	defer cancel(nil)
 	if err := p.catchUp(ctx); err != nil {
@@ -49,8 +87,8 @@ func (p *Program) Sync(s stream) error {
 		case <-changed:
 		case <-ctx.Done():
 			return nil
-		case <-p.ended:
-			return apierror.Unavailable(time.Second, "eventing ends")
+		case <-over:
+			return nil
 		}
 	}
 }

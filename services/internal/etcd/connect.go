@@ -73,7 +73,7 @@ func Connect(c ClientConfig) (*clientv3.Client, error) {
 			Backoff:           backoff.Config{BaseDelay: firstRetry, Multiplier: 1.6, Jitter: 0.2, MaxDelay: longestRetry},
 			MinConnectTimeout: connectWithin,
 		})},
-		Logger:               zap.New(&core{handler: c.Log.With("component", "etcd-client").Handler(), phase: phase}),
+		Logger: zap.New(&core{handler: c.Log.With("component", "etcd-client").Handler(), phase: phase}),
 	}
 	if c.CAFile != "" || c.CertFile != "" {
 		info := transport.TLSInfo{TrustedCAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}

@@ -24,6 +24,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -63,17 +65,27 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Client reaches one cluster on behalf of one installation.
+// Client reaches one cluster on behalf of one installation. As gives each service of a process one of its own; all of them
+// share their informers.
 type Client struct {
+	*core
+
+	// component is the field manager, and the source of Events.
+	component string
+	recorder  record.EventRecorder
+}
+
+// core is what the clients of a process share.
+type core struct {
 	opts      Options
 	config    *rest.Config
 	clientset kubernetes.Interface
 	dynamic   dynamic.Interface
-	recorder  record.EventRecorder
 	events    record.EventBroadcaster
 
-	ours informers.SharedInformerFactory
-	all  informers.SharedInformerFactory
+	ours   informers.SharedInformerFactory
+	all    informers.SharedInformerFactory
+	others metadatainformer.SharedInformerFactory
 
 	mu      sync.Mutex
 	started context.Context //nolint:containedctx // informers asked for after Run begin under Run's context
@@ -93,14 +105,28 @@ func NewClient(config *rest.Config, opts Options) (*Client, error) {
 		return nil, fmt.Errorf("kube: dynamic client for %s: %w", config.Host, err)
 	}
 	selector := LabelInstallation + "=" + opts.Installation
-	c := &Client{opts: opts, config: config, clientset: clientset, dynamic: dyn}
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("kube: metadata client for %s: %w", config.Host, err)
+	}
+	c := &core{opts: opts, config: config, clientset: clientset, dynamic: dyn}
 	c.ours = informers.NewSharedInformerFactoryWithOptions(clientset, 0,
 		informers.WithTweakListOptions(func(o *kmetav1.ListOptions) { o.LabelSelector = selector }),
 		informers.WithTransform(dropManagedFields))
 	c.all = informers.NewSharedInformerFactoryWithOptions(clientset, 0, informers.WithTransform(dropManagedFields))
+	c.others = metadatainformer.NewFilteredSharedInformerFactory(meta, 0, kmetav1.NamespaceAll, func(o *kmetav1.ListOptions) {
+		o.LabelSelector = LabelInstallation + "!=" + opts.Installation
+	})
 	c.events = record.NewBroadcaster()
-	c.recorder = c.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: opts.Component})
-	return c, nil
+	return c.as(opts.Component), nil
+}
+
+// As returns a client of the same cluster that writes under another field manager, such as `fairlead-serving`, and names
+// it as the source of its Events. It shares all informers with c, and runs with it.
+func (c *Client) As(component string) *Client { return c.as(component) }
+
+func (c *core) as(component string) *Client {
+	return &Client{core: c, component: component, recorder: c.events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: component})}
 }
 
 func dropManagedFields(obj any) (any, error) {
@@ -122,18 +148,20 @@ func (c *Client) Installation() string { return c.opts.Installation }
 // SystemNamespace returns the namespace in which the installation keeps its own Secrets.
 func (c *Client) SystemNamespace() string { return c.opts.SystemNamespace }
 
-// Run keeps informers going and sends Events until ctx ends.
+// Run keeps informers going and sends Events until ctx ends, for all clients that share them. It may be called once.
 func (c *Client) Run(ctx context.Context) error {
 	c.events.StartRecordingToSink(&eventSink{clientset: c.clientset, ctx: ctx})
 	c.mu.Lock()
 	c.started = ctx
 	c.ours.Start(ctx.Done())
 	c.all.Start(ctx.Done())
+	c.others.Start(ctx.Done())
 	c.mu.Unlock()
 	<-ctx.Done()
 	c.events.Shutdown()
 	c.ours.Shutdown()
 	c.all.Shutdown()
+	c.others.Shutdown()
 	return nil
 }
 
@@ -160,6 +188,33 @@ func (c *Client) Informer(resource schema.GroupVersionResource) (cache.SharedInd
 		factory.Start(c.started.Done())
 	}
 	return informer, nil
+}
+
+// Others returns the informer of the names of a resource's objects that are not this installation's: nothing else of them
+// is kept. Together with Informer it sees each object once.
+func (c *Client) Others(resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	informer := c.others.ForResource(resource).Informer()
+	if !informer.HasSynced() {
+		if err := informer.SetTransform(namesOnly); err != nil && c.started == nil {
+			return nil, fmt.Errorf("kube: informer of the names of %s: %w", resource.Resource, err)
+		}
+	}
+	if c.started != nil {
+		c.others.Start(c.started.Done())
+	}
+	return informer, nil
+}
+
+func namesOnly(obj any) (any, error) {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return obj, nil //nolint:nilerr // what has no metadata stays as it is
+	}
+	return &kmetav1.PartialObjectMetadata{ObjectMeta: kmetav1.ObjectMeta{
+		Namespace: m.GetNamespace(), Name: m.GetName(), UID: m.GetUID(), ResourceVersion: m.GetResourceVersion(),
+	}}, nil
 }
 
 // Synced waits until the informers of the resources have read the cluster's state once.
@@ -206,10 +261,16 @@ func (c *Client) Apply(ctx context.Context, owner Owner, obj Object) (*unstructu
 	if err != nil {
 		return nil, fmt.Errorf("kube: encode %s %s: %w", gvk.Kind, obj.GetName(), err)
 	}
-	resource, _ := meta.UnsafeGuessKindToResource(gvk)
+	guess, _ := meta.UnsafeGuessKindToResource(gvk)
+	resource := c.dynamic.Resource(guess).Namespace(obj.GetNamespace())
 	force := true
-	out, err := c.dynamic.Resource(resource).Namespace(obj.GetNamespace()).Patch(ctx, obj.GetName(),
-		types.ApplyPatchType, data, kmetav1.PatchOptions{FieldManager: c.opts.Component, Force: &force})
+	options := kmetav1.PatchOptions{FieldManager: c.component, Force: &force}
+	out, err := resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, options)
+	if err == nil && c.hasFormer(out) {
+		if err = c.adopt(ctx, resource, out); err == nil {
+			out, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, options)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kube: apply %s %s/%s: %w", gvk.Kind, obj.GetNamespace(), obj.GetName(), err)
 	}

@@ -19,12 +19,15 @@ func routersDesc() *prometheus.Desc {
 	return prometheus.NewDesc("fairlead_serving_routers", "Routers that are connected.", nil, nil)
 }
 
-// Describe tells what Collect gives.
-func (s *Scaler) Describe(out chan<- *prometheus.Desc) {
+// Describe tells what a Scaler's Collect gives.
+func Describe(out chan<- *prometheus.Desc) {
 	out <- replicasDesc()
 	out <- readyDesc()
 	out <- routersDesc()
 }
+
+// Describe tells what Collect gives.
+func (s *Scaler) Describe(out chan<- *prometheus.Desc) { Describe(out) }
 
 // Collect gives the numbers of pods and routers.
 func (s *Scaler) Collect(out chan<- prometheus.Metric) {

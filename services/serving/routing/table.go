@@ -89,6 +89,13 @@ func put[V any](to, from map[store.Key]*V) {
 	}
 }
 
+// newest is the version of the table.
+func (t *table) newest() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.version
+}
+
 // current returns the whole table, which must not be changed, and a channel that is closed when there is a newer one.
 func (t *table) current() (*servingv1.RouterServiceSyncResponse, <-chan struct{}) {
 	t.mu.Lock()
