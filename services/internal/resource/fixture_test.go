@@ -26,6 +26,7 @@ import (
 	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/store/etcdtest"
+	"fairlead.dev/services/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -112,6 +113,11 @@ func startWith(t *testing.T, who everyone) *fixture {
 func startEtcd(t *testing.T) *clientv3.Client {
 	t.Helper()
 	return etcdtest.Start(t)
+}
+
+func startStore(t *testing.T) *store.Store {
+	t.Helper()
+	return storetest.StartOn(t, startEtcd(t), store.Options{})
 }
 
 // startHandlers serves kinds on an etcd of their own.
