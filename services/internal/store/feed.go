@@ -45,6 +45,8 @@ type feed struct {
 	// wanted is the highest revision that anybody waited for, and waiters is how many wait now.
 	wanted  atomic.Int64
 	waiters atomic.Int32
+	// stands tells that the watch exists.
+	stands atomic.Bool
 	// lost is signalled when etcd seems to be another than it was.
 	lost chan struct{}
 
@@ -182,6 +184,7 @@ func (f *feed) follow(ctx context.Context) error {
 	}
 	watching, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
+	defer f.stands.Store(false)
 	watch := f.store.client.Watch(watching, f.store.keys.prefix+"/",
 		clientv3.WithPrefix(), clientv3.WithRev(f.position.revision()+1), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
 	var a asking

@@ -149,6 +149,11 @@ func TestGetAtLeastAsNew(t *testing.T) {
 func TestEncoded(t *testing.T) {
 	s := storetest.Start(t)
 	w := watch(t, s, store.WatchOptions{SendInitialEvents: new(true)})
+	items, err := s.WatchItems(t.Context(), storetest.Services(t), store.WatchOptions{SendInitialEvents: new(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer items.Stop()
 	made, err := s.Create(t.Context(), storetest.Services(t), storetest.TypicalService("a", "1"))
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +188,12 @@ func TestEncoded(t *testing.T) {
 			t.Fatalf("got %v (%v), want %s", ev, w.Err(), want)
 		}
 		check(string(want), ev.Object, ev.Encoded())
+		if item := <-items.Events(); item.Type != want {
+			t.Errorf("a watch of items: %s, want %s", item.Type, want)
+		} else {
+			check(string(want)+" item", ev.Object, item.Item.Encoded())
+			check(string(want)+" item", item.Item.Object(), item.Item.Encoded())
+		}
 		if want == store.Deleted && ev.Object.GetMetadata().GetResourceVersion() != gone.GetMetadata().GetResourceVersion() {
 			t.Error("the bytes of a deletion have another version")
 		}

@@ -103,6 +103,10 @@ func (s *Store) upToDate(ctx context.Context, k kinds.Kind, version string, leas
 		least = max(least, newest)
 	}
 	if c.known() < least {
+		if !c.store.caches.feed.stands.Load() { // nothing brings the cache there soon
+			s.fellBack(k, behind)
+			return nil, nil //nolint:nilnil // no cache is no fault
+		}
 		call, cancel := context.WithTimeout(ctx, cachePatience)
 		defer cancel()
 		err := c.waitRevision(call, least)

@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"sync"
+	"time"
 
 	"fairlead.dev/services/internal/apierror"
 )
@@ -21,6 +22,9 @@ type newest struct {
 	next   *question
 	asking bool
 }
+
+// questionPatience is how long readers wait for the answer to the question before theirs.
+const questionPatience = time.Second
 
 // question is a question to etcd; done is closed once it is answered.
 type question struct {
@@ -52,7 +56,8 @@ func (n *newest) revision(ctx context.Context) (int64, error) {
 	}
 }
 
-// run asks as long as somebody waits.
+// run asks as long as somebody waits. While a question stays unanswered, as when a connection is dead, others may be asked
+// beside it.
 func (n *newest) run() {
 	for {
 		n.mu.Lock()
@@ -63,7 +68,21 @@ func (n *newest) run() {
 		if q == nil {
 			return
 		}
+		overdue := false
+		timer := time.AfterFunc(questionPatience, func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			overdue = true
+			n.asking = n.next != nil && n.spawn(n.run)
+		})
 		q.revision, q.err = n.ask()
 		close(q.done)
+		timer.Stop()
+		n.mu.Lock()
+		done := overdue
+		n.mu.Unlock()
+		if done {
+			return
+		}
 	}
 }

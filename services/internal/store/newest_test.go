@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -101,5 +102,36 @@ func TestAReaderLeavesAQuestion(t *testing.T) {
 		default:
 		}
 		wg.Wait()
+	})
+}
+
+// TestAStuckQuestion leaves a question unanswered: those who come later do not wait for it.
+func TestAStuckQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var wg sync.WaitGroup
+		var asked atomic.Int64
+		stuck := make(chan struct{})
+		n := &newest{
+			ask: func() (int64, error) {
+				turn := asked.Add(1)
+				if turn == 1 {
+					<-stuck
+				}
+				return turn, nil
+			},
+			spawn: func(fn func()) bool { wg.Go(fn); return true },
+		}
+		read := func(want int64) {
+			if got, err := n.revision(t.Context()); got != want || err != nil {
+				t.Errorf("got %d, %v; want the answer to question %d", got, err, want)
+			}
+		}
+		wg.Go(func() { read(1) })
+		synctest.Wait()
+		read(2) // asked once the first is overdue
+		read(3)
+		close(stuck)
+		wg.Wait()
+		read(4)
 	})
 }

@@ -28,6 +28,7 @@ func (a *asking) created(ctx context.Context, f *feed) error {
 		return nil
 	}
 	a.stands = true
+	f.stands.Store(true)
 	a.soon(f)
 	if !a.pending {
 		return nil
