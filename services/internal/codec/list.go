@@ -6,8 +6,8 @@ package codec
 import (
 	"errors"
 	"runtime"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -76,25 +76,26 @@ func appendItems(buf []byte, t *table, items [][]byte, size int) ([]byte, error)
 	}
 	parts := make([][]byte, workers)
 	parts[0] = buf
-	var group errgroup.Group
+	errs := make([]error, workers)
+	var group sync.WaitGroup
 	for w := range workers {
 		if w > 0 {
 			parts[w] = make([]byte, 0, 2*size/workers)
 		}
 		share := items[w*len(items)/workers : (w+1)*len(items)/workers]
-		group.Go(func() (err error) {
+		group.Go(func() {
 			for i, item := range share {
 				if w > 0 || i > 0 {
 					parts[w] = append(parts[w], ',')
 				}
-				if parts[w], err = appendEncoded(parts[w], t, item); err != nil {
-					return err
+				if parts[w], errs[w] = appendEncoded(parts[w], t, item); errs[w] != nil {
+					return
 				}
 			}
-			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	for _, p := range parts[1:] {
