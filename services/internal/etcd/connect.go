@@ -60,7 +60,7 @@ func Connect(c ClientConfig) (*clientv3.Client, error) {
 		c.Log = slog.Default()
 	}
 	phase := new(atomic.Int32)
-	phase.Store(running)
+	phase.Store(calling)
 	cc := clientv3.Config{
 		Endpoints:            c.Endpoints,
 		Username:             c.Username,

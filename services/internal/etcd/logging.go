@@ -18,6 +18,8 @@ const (
 	starting phase = iota
 	running
 	closing
+	// calling is that of a client: what it warns of are calls that fail, which their callers are told.
+	calling
 )
 
 // core hands what etcd logs to slog. etcd tells at info what only its developers want, warns of every slow disk access,
@@ -30,7 +32,7 @@ type core struct {
 func (c *core) level(l zapcore.Level) slog.Level {
 	now := c.phase.Load()
 	switch {
-	case now == closing, l < zapcore.WarnLevel:
+	case now == closing, l < zapcore.WarnLevel, now == calling && l < zapcore.ErrorLevel:
 		return slog.LevelDebug
 	case l >= zapcore.ErrorLevel:
 		return slog.LevelError

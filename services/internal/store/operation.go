@@ -158,9 +158,14 @@ func (s *Store) commit(ctx context.Context, k kinds.Kind, op *Operation) (int64,
 	if !s.pending() {
 		ops = op.appendTo(make([]clientv3.Op, 0, len(op.Puts)+len(op.Deletes)))
 	}
+	compare := s.guarded(ctx, op.compare())
+	var otherwise []clientv3.Op
+	if op.Expected != 0 || len(compare) > 1 {
+		otherwise = []clientv3.Op{clientv3.OpGet(op.Path)}
+	}
 	call, cancel := s.limit(ctx)
 	defer cancel()
-	resp, err := s.client.Txn(call).If(s.guarded(ctx, op.compare())...).Then(ops...).Else(clientv3.OpGet(op.Path)).Commit()
+	resp, err := s.client.Txn(call).If(compare...).Then(ops...).Else(otherwise...).Commit()
 	if err != nil {
 		return 0, nil, s.writeError(ctx, err)
 	}
@@ -171,6 +176,9 @@ func (s *Store) commit(ctx context.Context, k kinds.Kind, op *Operation) (int64,
 			}
 		}
 		return resp.Header.Revision, nil, nil
+	}
+	if len(otherwise) == 0 { // nothing but the object can stand in the way
+		return 0, nil, apierror.AlreadyExists(op.Resource, op.Key.Name)
 	}
 	kvs := resp.Responses[0].GetResponseRange().GetKvs()
 	if len(kvs) == 0 {

@@ -193,7 +193,10 @@ func (s *Store) decodeStored(k kinds.Kind, path string, raw []byte, revision int
 	return &stored{object: obj, value: value, revision: revision}, nil
 }
 
-// limit gives a call to etcd an end.
+// limit gives a call to etcd an end, unless it has an earlier one.
 func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < s.opts.RequestTimeout {
+		return ctx, func() {}
+	}
 	return context.WithTimeout(ctx, s.opts.RequestTimeout)
 }
