@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
@@ -86,11 +87,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // observe starts the clock of an operation, and its span; the function it returns stops both, and reads the result from err.
 func (m *metrics) observe(ctx context.Context, verb string, k kinds.Kind, err *error) func() {
-	start := time.Now()
-	_, end := tracing.Start(ctx, "store "+verb, attribute.String(resourceLabel, k.Plural+"."+k.Group))
+	start, resource := time.Now(), ResourceOf(k).String()
+	end := func(*error) {}
+	if trace.SpanFromContext(ctx).IsRecording() { // most are not, and reads are too quick to make attributes for nothing
+		_, end = tracing.Start(ctx, "store "+verb, attribute.String(resourceLabel, resource))
+	}
 	return func() {
 		end(err)
-		m.operations.WithLabelValues(verb, ResourceOf(k).String(), result(*err)).Observe(time.Since(start).Seconds())
+		m.operations.WithLabelValues(verb, resource, result(*err)).Observe(time.Since(start).Seconds())
 	}
 }
 
