@@ -121,12 +121,13 @@ func onBehalf(ctx context.Context) (context.Context, error) {
 	if len(in.Get(rpc.AuthorizationKey)) == 0 {
 		return nil, apierror.Unauthorized("an atomic apply is made with the caller's token, and this call has none; send one")
 	}
+	out := metadata.MD{}
 	for _, key := range []string{rpc.AuthorizationKey, rpc.RequestIDKey} {
-		for _, v := range in.Get(key) {
-			ctx = metadata.AppendToOutgoingContext(ctx, key, v)
+		if values := in.Get(key); len(values) > 0 {
+			out.Set(key, values...)
 		}
 	}
-	return ctx, nil
+	return metadata.NewOutgoingContext(ctx, out), nil
 }
 
 func readDryRun(values []string) (bool, error) {
@@ -242,7 +243,7 @@ func answer(docs []Document, prepared []*metav1.PrepareResponse, version string)
 	out := &metav1.ApplyResponse{}
 	for i, doc := range docs {
 		item := &metav1.AppliedDocument{
-			Index: int32(doc.Index), ApiVersion: doc.APIVersion, Kind: doc.Kind, Namespace: doc.Namespace, Name: doc.Name, //nolint:gosec // at most MaxDocuments
+			Index: int32(doc.Index), ApiVersion: doc.APIVersion, Kind: doc.Kind, Namespace: doc.Namespace, Name: doc.Name,
 			Action: prepared[i].GetAction(), ResourceVersion: prepared[i].GetResourceVersion(),
 		}
 		if item.GetAction() != wire.Unchanged && version != "" {

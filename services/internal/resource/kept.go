@@ -118,7 +118,7 @@ func isList(v any) bool {
 
 // sameKeys tells whether two lists are keyed alike, so that they can be compared item by item.
 func sameKeys(a, b any) bool {
-	x, y := a.([]any), b.([]any) //nolint:forcetypeassert,errcheck // callers know that they are
+	x, y := a.([]any), b.([]any) //nolint:forcetypeassert // callers know that they are
 	return itemNames(x) != nil && itemNames(y) != nil || len(x) == len(y)
 }
 
