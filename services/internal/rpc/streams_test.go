@@ -213,7 +213,9 @@ func TestStreamsEndWithWhatLetThemIn(t *testing.T) {
 		},
 		"the cluster's right": {
 			&Identity{User: "ada", Source: SourceCluster},
-			func(c *court) { c.silently(func() { c.denied["ada"] = apierror.Forbidden(apierror.Resource{}, "", "ada may not") }) },
+			func(c *court) {
+				c.silently(func() { c.denied["ada"] = apierror.Forbidden(apierror.Resource{}, "", "ada may not") })
+			},
 			apierror.ReasonForbidden, "ada may not",
 		},
 		"another's token": {
