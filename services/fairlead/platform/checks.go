@@ -18,13 +18,21 @@ const kubernetesEvery = 5 * time.Second
 // checks tell whether the platform bears.
 func (b *Platform) checks() []process.Check {
 	return []process.Check{
-		{Name: "etcd", Probe: b.store.Ready},
+		{Name: "etcd", Probe: b.etcdAnswers},
 		{Name: "caches", Probe: b.synced},
 		{Name: "keys", Probe: b.verify.Ready},
 		// The API works without: what is there goes on being served. That nothing moves in the cluster is said.
 		{Name: "kubernetes", Probe: b.kubernetes, Degrades: true, Every: kubernetesEvery},
 		{Name: "lease", Probe: b.leased, Degrades: true},
 	}
+}
+
+// etcdAnswers tells whether etcd answers, with a majority behind it.
+func (b *Platform) etcdAnswers(ctx context.Context) error {
+	if err := b.store.Ready(ctx); err != nil {
+		return apierror.Unavailable(time.Second, "etcd does not answer: it is out of reach, or has no majority").Wrap(err)
+	}
+	return nil
 }
 
 // synced tells which cache has not been filled since the start.

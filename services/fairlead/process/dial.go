@@ -22,8 +22,12 @@ import (
 	"fairlead.dev/services/internal/tracing"
 )
 
-// serviceConfig spreads calls over the replicas that serve.
-const serviceConfig = `{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}}`
+// What is done where there are several replicas: calls are spread over those that say that they serve. One alone is asked
+// whatever it says: its answer tells more.
+const (
+	oneReplica      = `{}`
+	severalReplicas = `{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}}`
+)
 
 // Dial returns a connection to the replicas of a service at the addresses, host:port each; nothing is asked of them yet.
 // With a cfg of nil there is no TLS. A replica that is lost is tried again within seconds. The caller closes it.
@@ -39,6 +43,10 @@ func (p *Process) Dial(addresses []string, cfg *tls.Config, extra ...grpc.DialOp
 			return nil, fmt.Errorf("address %q: write host:port", a)
 		}
 		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a, ServerName: host}}})
+	}
+	serviceConfig := oneReplica
+	if len(addresses) > 1 {
+		serviceConfig = severalReplicas
 	}
 	replicas := manual.NewBuilderWithScheme("fairlead")
 	replicas.InitialState(state)

@@ -54,6 +54,7 @@ func (b *Part) Open(context.Context) error {
 	var err error
 	b.server, err = build.New(c, build.Deps{
 		Store: b.base.Store(), Kube: b.base.Kube(), Access: b.base.Verifier().Access(), Log: p.Log(), Metrics: p.Metrics(),
+		Lease: b.base.Lease(), Tracer: p.Tracer(),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all

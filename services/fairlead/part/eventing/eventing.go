@@ -36,8 +36,12 @@ func (e *Part) Open(context.Context) error {
 	if !e.addresses.PodListen.Empty() {
 		c.ClusterIngressURL = "http://" + e.addresses.PodListen.String()
 	}
+	p := e.base.Process()
 	var err error
-	e.server, err = eventing.New(c, eventing.Deps{Store: e.base.Store(), Kube: e.base.Kube(), Log: e.base.Process().Log()})
+	e.server, err = eventing.New(c, eventing.Deps{
+		Store: e.base.Store(), Kube: e.base.Kube(), Log: p.Log(),
+		Lease: e.base.Lease(), Dial: e.base.Peers().Dial, Tracer: p.Tracer(),
+	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
 	}

@@ -44,6 +44,7 @@ func (s *Part) Open(context.Context) error {
 	var err error
 	s.server, err = serving.New(c, serving.Deps{
 		Store: s.base.Store(), Kube: s.base.Kube(), Access: s.base.Verifier().Access(), Log: p.Log(), Metrics: p.Metrics(),
+		Lease: s.base.Lease(), Dial: s.base.Peers().Dial, Tracer: p.Tracer(),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
