@@ -6,18 +6,12 @@ package harness
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
 
 // Ports are the ports at which a server listens on loopback; router and broker listen on the pods' bridge too.
@@ -73,9 +67,8 @@ type ServerConfig struct {
 
 // Server is a fairlead server in a process of its own.
 type Server struct {
-	cfg  ServerConfig
-	cmd  *exec.Cmd
-	done chan error
+	cfg     ServerConfig
+	program *program
 }
 
 // args are the arguments of the server.
@@ -109,22 +102,13 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	log, err := os.OpenFile(cfg.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	p, err := startProgram("server", cfg.LogFile(), cfg.Binary, cfg.args()...)
 	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
+		return nil, err
 	}
-	defer log.Close()
-	cmd := exec.Command(cfg.Binary, cfg.args()...) //nolint:noctx // it outlives the caller where that is wanted
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the server: %w", err)
-	}
-	s := &Server{cfg: cfg, cmd: cmd, done: make(chan error, 1)}
-	go func() { s.done <- cmd.Wait() }()
-	if err := s.ready(ctx); err != nil {
-		_ = cmd.Process.Kill()
-		return nil, fmt.Errorf("%w\n%s", err, tail(cfg.LogFile()))
+	s := &Server{cfg: cfg, program: p}
+	if err := p.ready(ctx, s.URL()+"/readyz"); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -133,7 +117,7 @@ func Start(ctx context.Context, cfg ServerConfig) (*Server, error) {
 func (c ServerConfig) LogFile() string { return filepath.Join(c.Dir, "server.log") }
 
 // PID is the process's id.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
+func (s *Server) PID() int { return s.program.cmd.Process.Pid }
 
 // Config is what the server was started with.
 func (s *Server) Config() ServerConfig { return s.cfg }
@@ -144,64 +128,11 @@ func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.cfg.
 // CA is the file with the front door's authority.
 func (c ServerConfig) CA() string { return filepath.Join(c.Dir, "tls", "ca.crt") }
 
-// ready waits until the server says it is.
-func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	last := "it does not answer"
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/readyz", nil)
-		if err != nil {
-			return fmt.Errorf("ready: %w", err)
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<12))
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-			last = string(text)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the server is not ready: %s", last)
-		case err := <-s.done:
-			s.done <- err
-			return fmt.Errorf("the server ended: %w", err)
-		case <-tick.C:
-		}
-	}
-}
-
 // Kill ends the server at once, as `kill -9` does, and waits for its end.
-func (s *Server) Kill() error {
-	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill the server: %w", err)
-	}
-	err := <-s.done
-	s.done <- err // for those who ask again; that it was killed is no error
-	return nil
-}
+func (s *Server) Kill() error { return s.program.kill() }
 
 // Stop asks the server to end, and waits.
-func (s *Server) Stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop the server: %w", err)
-	}
-	select {
-	case err := <-s.done:
-		s.done <- err
-		if err != nil {
-			return fmt.Errorf("the server ended badly: %w\n%s", err, tail(s.cfg.LogFile()))
-		}
-		return nil
-	case <-time.After(30 * time.Second):
-		_ = s.Kill()
-		return fmt.Errorf("the server did not end within 30 s of SIGTERM\n%s", tail(s.cfg.LogFile()))
-	}
-}
+func (s *Server) Stop() error { return s.program.stop() }
 
 // Restart starts a server again on the data of this one.
 func (s *Server) Restart(ctx context.Context) (*Server, error) { return Start(ctx, s.cfg) }
