@@ -238,7 +238,7 @@ type Object interface {
 }
 
 // Apply makes the cluster's object what obj says, by server-side apply, and marks it as the owner's. It takes over fields
-// that others have set. The result is the object as the cluster now has it.
+// that others have set, and keeps what they have added where both can be. The result is the object as the cluster now has it.
 func (c *Client) Apply(ctx context.Context, owner Owner, obj Object) (*unstructured.Unstructured, error) {
 	gvk := obj.GetObjectKind().GroupVersionKind()
 	if gvk.Empty() {
@@ -266,6 +266,9 @@ func (c *Client) Apply(ctx context.Context, owner Owner, obj Object) (*unstructu
 	force := true
 	options := kmetav1.PatchOptions{FieldManager: c.component, Force: &force}
 	out, err := resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, options)
+	if apierrors.IsInvalid(err) && c.overwrite(ctx, resource, obj.GetName(), data) == nil {
+		out, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, options)
+	}
 	if err == nil && c.hasFormer(out) {
 		if err = c.adopt(ctx, resource, out); err == nil {
 			out, err = resource.Patch(ctx, obj.GetName(), types.ApplyPatchType, data, options)
@@ -275,6 +278,22 @@ func (c *Client) Apply(ctx context.Context, owner Owner, obj Object) (*unstructu
 		return nil, fmt.Errorf("kube: apply %s %s/%s: %w", gvk.Kind, obj.GetNamespace(), obj.GetName(), err)
 	}
 	return out, nil
+}
+
+// overwrite puts whole lists in the place of what an object has. An apply merges the entries of others with ours, and the
+// two may exclude each other: then it is refused for as long as theirs stay.
+func (c *Client) overwrite(ctx context.Context, resource dynamic.ResourceInterface, name string, data []byte) error {
+	is, err := resource.Get(ctx, name, kmetav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("kube: get %s: %w", name, err)
+	}
+	if is.GetLabels()[LabelInstallation] != c.opts.Installation {
+		return fmt.Errorf("kube: %s is not this installation's", name)
+	}
+	if _, err := resource.Patch(ctx, name, types.MergePatchType, data, kmetav1.PatchOptions{FieldManager: c.component}); err != nil {
+		return fmt.Errorf("kube: overwrite %s: %w", name, err)
+	}
+	return nil
 }
 
 func (c *Client) mark(owner Owner, obj kmetav1.Object) {

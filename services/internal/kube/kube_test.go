@@ -28,11 +28,17 @@ var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmap
 // newClient makes a client of an installation, running until the test ends.
 func newClient(t *testing.T, installation string) *kube.Client {
 	t.Helper()
+	return newClientAs(t, installation, "fairlead-test")
+}
+
+// newClientAs makes one that writes under a field manager.
+func newClientAs(t *testing.T, installation, component string) *kube.Client {
+	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("FAIRLEAD_CLUSTER_KUBECONFIG"))
 	if err != nil {
 		t.Fatalf("FAIRLEAD_CLUSTER_KUBECONFIG: %v", err)
 	}
-	c, err := kube.NewClient(config, kube.Options{Installation: installation, Component: "fairlead-test", SystemNamespace: "default", Log: slog.Default()})
+	c, err := kube.NewClient(config, kube.Options{Installation: installation, Component: component, SystemNamespace: "default", Log: slog.Default()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (l *Leader[P]) set(change func()) {
 
 // Away is the error with which streams end when this process leads no more.
 func (l *Leader[P]) Away() error {
-	return apierror.Unavailable(retryAfter, "%s is led by another process by now; connect again", l.what)
+	return apierror.Unavailable(retryAfter, "%s is not led by this process any more; connect again", l.what)
 }
 
 // place is where the leader is at the moment.
