@@ -149,7 +149,8 @@ func (c *Client) Event(owner Owner, kind, reason, message string) {
 	}, kind, reason, message)
 }
 
-// eventSink writes events under a context, which client-go's own sink does not.
+// eventSink writes events under a context, which client-go's own sink does not. Once that has ended they are dropped
+// without a word: client-go would call it an error, and try again.
 type eventSink struct {
 	clientset kubernetes.Interface
 	ctx       context.Context //nolint:containedctx // record.EventSink's methods take none
@@ -163,13 +164,23 @@ func (s *eventSink) namespace(e *corev1.Event) string {
 }
 
 func (s *eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
-	return s.clientset.CoreV1().Events(s.namespace(e)).Create(s.ctx, e, kmetav1.CreateOptions{}) //nolint:wrapcheck // read by the broadcaster
+	return s.unlessOver(e)(s.clientset.CoreV1().Events(s.namespace(e)).Create(s.ctx, e, kmetav1.CreateOptions{}))
 }
 
 func (s *eventSink) Update(e *corev1.Event) (*corev1.Event, error) {
-	return s.clientset.CoreV1().Events(s.namespace(e)).Update(s.ctx, e, kmetav1.UpdateOptions{}) //nolint:wrapcheck // read by the broadcaster
+	return s.unlessOver(e)(s.clientset.CoreV1().Events(s.namespace(e)).Update(s.ctx, e, kmetav1.UpdateOptions{}))
 }
 
 func (s *eventSink) Patch(e *corev1.Event, data []byte) (*corev1.Event, error) {
-	return s.clientset.CoreV1().Events(s.namespace(e)).Patch(s.ctx, e.Name, types.StrategicMergePatchType, data, kmetav1.PatchOptions{}) //nolint:wrapcheck // read by the broadcaster
+	return s.unlessOver(e)(s.clientset.CoreV1().Events(s.namespace(e)).Patch(s.ctx, e.Name, types.StrategicMergePatchType, data, kmetav1.PatchOptions{}))
+}
+
+// unlessOver passes an answer on, unless the end has come.
+func (s *eventSink) unlessOver(e *corev1.Event) func(*corev1.Event, error) (*corev1.Event, error) {
+	return func(out *corev1.Event, err error) (*corev1.Event, error) {
+		if err != nil && s.ctx.Err() != nil {
+			return e, nil
+		}
+		return out, err
+	}
 }

@@ -183,6 +183,9 @@ func (m *Member) register(ctx context.Context, s *session) {
 				m.lose(s)
 				return
 			}
+			if ctx.Err() != nil {
+				return
+			}
 			m.log.WarnContext(ctx, "the registration could not be written; it is tried again", "error", err)
 			pause(ctx, retryPause)
 			m.signal()
