@@ -16,10 +16,14 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/kubernetes"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
+	"fairlead.dev/services/auth/mirror"
+	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
 )
@@ -39,6 +43,13 @@ type Deps struct {
 	Etcd *clientv3.Client
 	// Kube is the cluster.
 	Kube Cluster
+	// Objects reaches the cluster to mirror service accounts, roles and bindings there; nil means that none are, and that
+	// writes that ask for it are refused. It has to run.
+	Objects *kube.Client
+	// Lease shares the work with other processes that serve auth; nil means that there are none. It has to run.
+	Lease *lease.Member
+	// Tracer makes spans of what controllers do; nil means none.
+	Tracer trace.TracerProvider
 	// Namespaces is asked before roles and bindings are made in a namespace; nil means that every namespace exists.
 	Namespaces resource.Namespaces
 	// Log gets what happens in the background; nil means that nothing is logged.
@@ -48,6 +59,8 @@ type Deps struct {
 // Server is the auth service.
 type Server struct {
 	*Verifier
+
+	mirror *mirror.Mirror // nil where nothing is mirrored
 
 	mu     sync.RWMutex
 	target kubeconfigTarget
@@ -59,7 +72,14 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Verifier: v}, nil
+	s := &Server{Verifier: v}
+	if deps.Objects != nil {
+		s.mirror = mirror.New(mirror.Kinds{
+			Role: v.kinds.role, ClusterRole: v.kinds.clusterRole, RoleBinding: v.kinds.roleBinding,
+			ClusterRoleBinding: v.kinds.clusterRoleBinding, ServiceAccount: v.kinds.serviceAccount,
+		}, mirror.Deps{Store: deps.Store, Kube: deps.Objects, Log: v.deps.Log, Lease: deps.Lease, Tracer: deps.Tracer})
+	}
+	return s, nil
 }
 
 // Register registers the services of auth's kinds, and of tokens.
@@ -76,6 +96,7 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 // Run makes what must exist, changes keys when they are old, and does what a Verifier does, until ctx ends. Until it has
 // begun, calls wait.
 func (s *Server) Run(ctx context.Context) error {
+	var failed error
 	s.run(ctx,
 		func() { s.keys.rotateByTime(ctx) },
 		func() { s.retry(ctx, "make administrators known to the cluster", s.bindAdministrators) },
@@ -84,8 +105,13 @@ func (s *Server) Run(ctx context.Context) error {
 			s.policy.follow(ctx, s.builtInKnown)
 		},
 		func() { s.writeAggregated(ctx) },
+		func() {
+			if s.mirror != nil {
+				failed = s.mirror.Run(ctx)
+			}
+		},
 	)
-	return nil
+	return failed
 }
 
 // retry does a piece of work until it is done or ctx ends.

@@ -15,6 +15,7 @@ import (
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/auth/mirror"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
@@ -42,21 +43,46 @@ func (s *Server) handlers() []resource.Handler {
 	var out []resource.Handler
 	for _, k := range []kinds.Kind{s.kinds.role, s.kinds.clusterRole} {
 		out = append(out, resource.Handler{Kind: k, ValidName: validName, Hooks: resource.Hooks{
-			Default:  func(_ context.Context, obj, old store.Object) { defaultRole(obj, old) },
-			Validate: func(_ context.Context, obj, _ store.Object) []apierror.Cause { return validateRole(k, obj) },
+			Default: func(_ context.Context, obj, old store.Object) { defaultRole(obj, old) },
+			Validate: func(_ context.Context, obj, _ store.Object) []apierror.Cause {
+				return append(validateRole(k, obj), mirror.Validate(obj)...)
+			},
 			Authorize: func(ctx context.Context, obj, old store.Object) error {
-				return s.authorizeRole(ctx, k, obj, old)
+				if err := s.authorizeRole(ctx, k, obj, old); err != nil {
+					return err
+				}
+				return s.tryInCluster(ctx, k, obj, old)
 			},
 		}})
 	}
 	for _, k := range []kinds.Kind{s.kinds.roleBinding, s.kinds.clusterRoleBinding} {
 		out = append(out, resource.Handler{Kind: k, ValidName: validName, Hooks: resource.Hooks{
-			Default:   func(_ context.Context, obj, _ store.Object) { defaultBinding(obj) },
-			Validate:  func(_ context.Context, obj, _ store.Object) []apierror.Cause { return validateBinding(k, obj) },
-			Authorize: func(ctx context.Context, obj, old store.Object) error { return s.authorizeBinding(ctx, k, obj, old) },
+			Default: func(_ context.Context, obj, _ store.Object) { defaultBinding(obj) },
+			Validate: func(_ context.Context, obj, _ store.Object) []apierror.Cause {
+				return append(validateBinding(k, obj), mirror.Validate(obj)...)
+			},
+			Authorize: func(ctx context.Context, obj, old store.Object) error {
+				if err := s.authorizeBinding(ctx, k, obj, old); err != nil {
+					return err
+				}
+				return s.tryInCluster(ctx, k, obj, old)
+			},
 		}})
 	}
-	return out
+	return append(out, resource.Handler{Kind: s.kinds.serviceAccount})
+}
+
+// tryInCluster has the cluster say whether it would accept from the caller what is to hold there as well.
+func (s *Server) tryInCluster(ctx context.Context, k kinds.Kind, obj, old store.Object) error {
+	caller, ok := rpc.IdentityFrom(ctx)
+	if !ok || !mirror.Mirrored(obj) {
+		return nil
+	}
+	if s.mirror == nil {
+		return apierror.Forbidden(resourceOf(k), obj.GetMetadata().GetName(),
+			"%s %q is forbidden: this server mirrors nothing to the cluster; leave the annotation %s out", resourceOf(k), obj.GetMetadata().GetName(), mirror.Annotation)
+	}
+	return s.mirror.Try(ctx, impersonation(caller), k, obj, old) //nolint:wrapcheck // an error of ours
 }
 
 // validName tells why a name cannot stand in a path, as for the names of Kubernetes' roles, which may hold colons.

@@ -26,7 +26,9 @@ const (
 )
 
 // authKinds are the kinds that auth owns.
-type authKinds struct{ role, clusterRole, roleBinding, clusterRoleBinding kinds.Kind }
+type authKinds struct {
+	role, clusterRole, roleBinding, clusterRoleBinding, serviceAccount kinds.Kind
+}
 
 func findKinds() (authKinds, error) {
 	var k authKinds
@@ -38,6 +40,7 @@ func findKinds() (authKinds, error) {
 		{&k.clusterRole, &authv1.ClusterRole{}},
 		{&k.roleBinding, &authv1.RoleBinding{}},
 		{&k.clusterRoleBinding, &authv1.ClusterRoleBinding{}},
+		{&k.serviceAccount, &authv1.ServiceAccount{}},
 	} {
 		found, ok := kinds.ByMessage(f.message.ProtoReflect().Descriptor().FullName())
 		if !ok {
@@ -48,7 +51,8 @@ func findKinds() (authKinds, error) {
 	return k, nil
 }
 
-func (k authKinds) all() []kinds.Kind {
+// rights are the kinds from which the policy follows.
+func (k authKinds) rights() []kinds.Kind {
 	return []kinds.Kind{k.role, k.clusterRole, k.roleBinding, k.clusterRoleBinding}
 }
 

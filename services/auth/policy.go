@@ -6,6 +6,7 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -57,7 +58,7 @@ func newPolicy(s *store.Store, k authKinds) *policy {
 		roleBindings: store.For[*authv1.RoleBinding](s, k.roleBinding), clusterRoleBindings: store.For[*authv1.ClusterRoleBinding](s, k.clusterRoleBinding),
 		ready: make(chan struct{}), changed: newSignal(),
 	}
-	for _, k := range k.all() {
+	for _, k := range k.rights() {
 		p.caches = append(p.caches, s.Cache(k))
 	}
 	return p
@@ -89,11 +90,23 @@ func (p *policy) follow(ctx context.Context, known func() bool) {
 // knowsRoles tells whether there is any role: there is, once a server has made those that are built in.
 func (p *policy) knowsRoles() bool { return len(p.clusterRoles.ListCached("", nil)) > 0 }
 
-func (p *policy) note(store.Event) {
+func (p *policy) note(e store.Event) {
+	if role, ok := e.Object.(*authv1.Role); ok && !p.bound(role) {
+		return
+	}
 	p.mu.Lock()
 	p.grants = nil
 	p.mu.Unlock()
 	p.changed.raise()
+}
+
+// bound tells whether any binding names a role. One that none names gives nothing to anybody; the binding that comes to name
+// it is a change of its own.
+func (p *policy) bound(role *authv1.Role) bool {
+	m := role.GetMetadata()
+	return slices.ContainsFunc(p.roleBindings.ListCached(m.GetNamespace(), nil), func(b *authv1.RoleBinding) bool {
+		return b.GetRoleRef().GetKind() == kindRole && b.GetRoleRef().GetName() == m.GetName()
+	})
 }
 
 // index returns what each subject is given.

@@ -261,3 +261,16 @@ func TestReviews(t *testing.T) {
 		t.Errorf("got %v, %v", rules, err)
 	}
 }
+
+func TestNothingIsMirroredWithoutACluster(t *testing.T) {
+	p := install(t).start(t)
+	r := clusterRole("x", rule("get", builds, "builds"))
+	r.Metadata.Annotations = map[string]string{"auth.fairlead.dev/mirror": "true"}
+	_, err := p.crs.Create(p.admin(t), &authv1.ClusterRoleServiceCreateRequest{Object: r})
+	fails(t, err, apierror.ReasonForbidden, "this server mirrors nothing")
+	r.Metadata.Annotations["auth.fairlead.dev/mirror"] = "yes"
+	_, err = p.crs.Create(p.admin(t), &authv1.ClusterRoleServiceCreateRequest{Object: r})
+	fails(t, err, apierror.ReasonInvalid, `it is "true", or absent`)
+	_, err = p.tokens.IssueForServiceAccount(p.admin(t), &authv1.IssueForServiceAccountRequest{Namespace: "a", Name: "b"})
+	fails(t, err, apierror.ReasonServiceUnavailable, "no service accounts")
+}

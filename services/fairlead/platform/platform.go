@@ -262,7 +262,9 @@ func (b *Platform) openAuth(context.Context) error {
 	p := b.process
 	c := auth.DefaultConfig()
 	c.Prefix = b.Prefix()
-	deps := auth.Deps{Store: b.store, Etcd: b.etcd, Kube: b.kube, Namespaces: b.kube, Log: p.Log()}
+	deps := auth.Deps{
+		Store: b.store, Etcd: b.etcd, Kube: b.kube, Objects: b.kube, Namespaces: b.kube, Lease: b.lease, Log: p.Log(), Tracer: p.Tracer(),
+	}
 	var err error
 	if b.servesAuth() {
 		if b.auth, err = auth.New(c, deps); err != nil {
