@@ -162,8 +162,7 @@ func decode(path string, data []byte, into any) []error {
 	}
 	strict, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			err = fmt.Errorf("%s: must be %s, not %s", wrong.Field, wrong.Type, wrong.Value)
 		}
 		return []error{fmt.Errorf("%s%w", path, err)}
@@ -186,7 +185,7 @@ func checkStages(path string, stages []Stage) []error {
 	return faults
 }
 
-func (r Rule) check(path string) []error {
+func (r *Rule) check(path string) []error {
 	var faults []error
 	fault := func(field, format string, args ...any) {
 		faults = append(faults, fmt.Errorf("%s.%s: %s", path, field, fmt.Sprintf(format, args...)))

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"k8s.io/apimachinery/pkg/fields"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
@@ -165,10 +166,27 @@ func (m method) attributes(msg proto.Message) (Attributes, bool) {
 	if a.Name == "" && a.Verb != verbCreate {
 		a.Name = meta.GetName()
 	}
+	if a.Name == "" && (a.Verb == "list" || a.Verb == "watch") {
+		a.Name = selectedName(stringOf(r, "field_selector"))
+	}
 	if !m.kind.Namespaced {
 		a.Namespace = ""
 	}
 	return a, true
+}
+
+// selectedName returns the one name that a field selector leaves, so that a right to one object lets it be watched; empty
+// where there may be several.
+func selectedName(selector string) string {
+	if !strings.Contains(selector, "metadata.name") {
+		return ""
+	}
+	parsed, err := fields.ParseSelector(selector)
+	if err != nil {
+		return "" // the handler says what is wrong with it
+	}
+	name, _ := parsed.RequiresExactMatch("metadata.name")
+	return name
 }
 
 // mayCreate tells whether the request creates its object where there is none.

@@ -341,9 +341,11 @@ func TestMetricsCountWhatCallersSee(t *testing.T) {
 	if counted != 1 {
 		t.Errorf("%v panics are counted as internal errors", counted)
 	}
-	if _, err := NewServer(Config{Authn: users{}, Authz: f.authz, Metrics: registry}); err != nil {
-		t.Errorf("a second server with the registry: %v", err)
+	other, err := NewServer(Config{Authn: users{}, Authz: f.authz, Metrics: registry})
+	if err != nil {
+		t.Fatalf("a second server with the registry: %v", err)
 	}
+	other.Stop()
 }
 
 func TestLogHoldsNoSecrets(t *testing.T) {

@@ -65,10 +65,10 @@ type openStream struct {
 	sinceAuthn, sinceAuthz <-chan struct{}
 }
 
-// streamEnd is why a stream was ended.
-type streamEnd struct{ why *apierror.Error }
+// streamEndedError is why a stream was ended.
+type streamEndedError struct{ why *apierror.Error }
 
-func (e *streamEnd) Error() string { return e.why.Error() }
+func (e *streamEndedError) Error() string { return e.why.Error() }
 
 // begin takes a stream of a known caller into care. The caller calls close.
 func (s *streams) begin(ss grpc.ServerStream, reads bool) *openStream {
@@ -114,7 +114,7 @@ func (o *openStream) close(err error) error {
 
 // ended returns why the stream was ended; nil while it was not.
 func (o *openStream) ended() error {
-	if end, ok := context.Cause(o.ctx).(*streamEnd); ok { //nolint:errorlint // set by us, as it is
+	if end, ok := context.Cause(o.ctx).(*streamEndedError); ok { //nolint:errorlint // set by us, as it is
 		return end.why
 	}
 	return nil
@@ -170,8 +170,8 @@ func (s *streams) run() {
 	defer timer.Stop()
 	for {
 		authn, authz := changes(s.authn), changes(s.authz) // before anything is asked
-		due, ofCluster, next, any := s.survey(authn, authz)
-		if !any {
+		due, ofCluster, next, some := s.survey()
+		if !some {
 			return
 		}
 		if len(due) > 0 && s.askLocal(due, authn, authz) {
@@ -209,7 +209,7 @@ func changes(of any) <-chan struct{} {
 
 // survey ends the streams that have expired, and returns those about which something has changed, those about which the
 // cluster is asked, and how long nothing else expires. It is false when there are none, and nobody looks after them then.
-func (s *streams) survey(authn, authz <-chan struct{}) (due, ofCluster []*openStream, next time.Duration, any bool) {
+func (s *streams) survey() (due, ofCluster []*openStream, next time.Duration, some bool) {
 	now := s.now()
 	next = clockInterval
 	s.mu.Lock()
@@ -222,7 +222,7 @@ func (s *streams) survey(authn, authz <-chan struct{}) (due, ofCluster []*openSt
 		if !o.id.Expires.IsZero() {
 			left := o.id.Expires.Sub(now)
 			if left <= 0 {
-				o.end(&streamEnd{expired(o.id)})
+				o.end(&streamEndedError{expired(o.id)})
 				continue
 			}
 			next = min(next, left)
@@ -293,7 +293,7 @@ func (s *streams) settle(ctx context.Context, q *questions, o *openStream, authn
 	if denied != nil {
 		why := *denied
 		why.Message = "the stream has ended: " + denied.Message
-		o.end(&streamEnd{&why})
+		o.end(&streamEndedError{&why})
 		return true
 	}
 	s.mu.Lock()
