@@ -103,12 +103,13 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		file = closer
 		opts = append(opts, sdktrace.WithBatcher(&logged{SpanExporter: exporter, log: c.Log}, sdktrace.WithBatchTimeout(200*time.Millisecond)))
 	}
+	var otlp sdktrace.SpanExporter
 	if c.Endpoint != "" {
-		exporter, err := openOTLP(ctx, c)
-		if err != nil {
+		var err error
+		if otlp, err = openOTLP(ctx, c); err != nil {
 			return nil, errors.Join(err, closeFile(file))
 		}
-		opts = append(opts, sdktrace.WithBatcher(&logged{SpanExporter: exporter, log: c.Log}))
+		opts = append(opts, sdktrace.WithBatcher(&logged{SpanExporter: otlp, log: c.Log}))
 	}
 	if len(opts) == 0 {
 		return nil, nil //nolint:nilnil // nothing is kept, and that is no fault
@@ -120,7 +121,11 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 			attribute.Int("process.pid", os.Getpid()))))
 	provider := sdktrace.NewTracerProvider(opts...)
 	return &Provider{TracerProvider: provider, shutdown: func(ctx context.Context) error {
-		return errors.Join(provider.Shutdown(ctx), closeFile(file))
+		err := provider.Shutdown(ctx)
+		if otlp != nil && err != nil { // time is up: what is still being sent is given up
+			_ = otlp.Shutdown(ctx)
+		}
+		return errors.Join(err, closeFile(file))
 	}}, nil
 }
 
