@@ -201,7 +201,7 @@ func (s *Store) operation(k kinds.Kind, key Key, path string, current *stored, n
 		return nil, err
 	}
 	if bytes.Equal(value, current.value) || proto.Equal(next, current.object) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing to do is no fault
 	}
 	if value, err = s.seal(k, path, value); err != nil {
 		return nil, err

@@ -45,7 +45,10 @@ func clusterRole(name string, verbs ...string) *authv1.ClusterRole {
 // carried is operations after a way through another process.
 func carried(t testing.TB, operations []store.Operation) []store.Operation {
 	t.Helper()
-	b := must[[]byte](t)(json.Marshal(operations))
+	b, err := json.Marshal(operations)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out []store.Operation
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
