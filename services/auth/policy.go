@@ -58,7 +58,7 @@ func newPolicy(s *store.Store, k authKinds) *policy {
 		roleBindings: store.For[*authv1.RoleBinding](s, k.roleBinding), clusterRoleBindings: store.For[*authv1.ClusterRoleBinding](s, k.clusterRoleBinding),
 		ready: make(chan struct{}), changed: newSignal(),
 	}
-	for _, k := range k.all() {
+	for _, k := range k.rights() {
 		p.caches = append(p.caches, s.Cache(k))
 	}
 	return p
