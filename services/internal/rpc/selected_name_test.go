@@ -4,7 +4,6 @@
 package rpc
 
 import (
-	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,24 +26,19 @@ func TestListsOfOneNameAreAboutIt(t *testing.T) {
 		"metadata.name=":                       "",
 		"metadata.name":                        "",
 	} {
-		f.authz.mu.Lock()
-		f.authz.asked = nil
-		f.authz.mu.Unlock()
-		_, _ = build.List(as("ada"), &metav1.ListRequest{Namespace: "a", FieldSelector: selector})
-		stream, err := build.Watch(as("ada"), &metav1.WatchRequest{Namespace: "a", FieldSelector: selector})
+		f.authz.take()
+		_, _ = build.List(as("alice"), &metav1.ListRequest{Namespace: "a", FieldSelector: selector})
+		stream, err := build.Watch(as("alice"), &metav1.WatchRequest{Namespace: "a", FieldSelector: selector})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = stream.Recv()
-		_, _ = build.DeleteCollection(as("ada"), &metav1.DeleteCollectionRequest{Namespace: "a", FieldSelector: selector})
+		_, _ = build.DeleteCollection(as("alice"), &metav1.DeleteCollectionRequest{Namespace: "a", FieldSelector: selector})
 		of := func(verb, name string) Attributes {
 			return Attributes{Verb: verb, Group: "build.knative.dev", Resource: "builds", Namespace: "a", Name: name}
 		}
-		f.authz.mu.Lock()
-		if d := cmp.Diff([]Attributes{of("list", want), of("watch", want), of("deletecollection", "")}, f.authz.asked); d != "" {
+		if d := cmp.Diff([]Attributes{of("list", want), of("watch", want), of("deletecollection", "")}, f.authz.take()); d != "" {
 			t.Errorf("%q (-want +got):\n%s", selector, d)
 		}
-		f.authz.mu.Unlock()
 	}
-	_ = context.Background
 }
