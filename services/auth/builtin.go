@@ -74,7 +74,8 @@ func builtInRoles() []*authv1.ClusterRole {
 		readOurs = append(readOurs, &authv1.PolicyRule{Verbs: read, ApiGroups: []string{group}, Resources: readable})
 		writeOurs = append(writeOurs, &authv1.PolicyRule{Verbs: write, ApiGroups: []string{group}, Resources: plurals})
 	}
-	giveRoles := &authv1.PolicyRule{Verbs: slices.Concat(read, write), ApiGroups: []string{Group}, Resources: []string{"roles", "rolebindings"}}
+	giveRoles := &authv1.PolicyRule{Verbs: slices.Concat(read, write), ApiGroups: []string{Group}, Resources: []string{"roles", "rolebindings", "serviceaccounts"}}
+	issue := &authv1.PolicyRule{Verbs: []string{"create"}, ApiGroups: []string{Group}, Resources: []string{"serviceaccounts/token"}}
 	return []*authv1.ClusterRole{
 		{Metadata: builtInMeta(roleClusterAdmin), Rules: []*authv1.PolicyRule{
 			{Verbs: all, ApiGroups: all, Resources: all},
@@ -84,7 +85,7 @@ func builtInRoles() []*authv1.ClusterRole {
 			{Verbs: []string{update}, ApiGroups: []string{"serving.fairlead.dev"}, Resources: []string{"routers"}},
 			{Verbs: []string{update}, ApiGroups: []string{"eventing.fairlead.dev"}, Resources: []string{"dispatchers"}},
 		}},
-		aggregate(roleAdmin), part(roleAdmin, giveRoles),
+		aggregate(roleAdmin), part(roleAdmin, giveRoles, issue),
 		aggregate(roleEdit, roleAdmin), part(roleEdit, sorted(writeOurs)...),
 		aggregate(roleView, roleEdit), part(roleView, sorted(readOurs)...),
 	}

@@ -22,8 +22,8 @@ import (
 
 const (
 	// tokenHolds is for how long it is remembered that the cluster knows a token. kube-apiserver itself goes on accepting
-	// the tokens of a deleted service account for up to 10 s; this adds no more than a second.
-	tokenHolds = time.Second
+	// the tokens of a deleted service account for up to 10 s; this adds little.
+	tokenHolds = 300 * time.Millisecond
 	// noTokenHolds is for how long it is remembered that the cluster does not know a token: long enough to make asking again
 	// and again cheap, short enough for one that becomes valid.
 	noTokenHolds = 5 * time.Second

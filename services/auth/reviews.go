@@ -18,8 +18,8 @@ import (
 )
 
 // reviewHolds is for how long what the cluster allows or denies is remembered: so short that what is taken away is gone
-// within a second.
-const reviewHolds = 500 * time.Millisecond
+// within a second, from streams as well, about which the cluster is asked twice a second.
+const reviewHolds = 300 * time.Millisecond
 
 // accessReviews asks the cluster what callers may do, under the names by which it knows them.
 type accessReviews struct {
