@@ -51,7 +51,7 @@ type server struct {
 
 func startServer(t *testing.T, binary, dir string) *server {
 	t.Helper()
-	cmd := exec.Command(binary, dir) //nolint:gosec,noctx // built above; ends with its standard input
+	cmd := exec.Command(binary, dir) //nolint:noctx // it ends with its standard input
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func (s *server) try(t *testing.T, stdin string, args ...string) (string, error)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.binary, append([]string{"cli", "--server", s.grpc}, args...)...) //nolint:gosec // built above
+	cmd := exec.CommandContext(ctx, s.binary, append([]string{"cli", "--server", s.grpc}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Env = append(os.Environ(), "FAIRLEAD_TOKEN=anybody")
 	var out bytes.Buffer
@@ -117,7 +117,7 @@ func (s *server) request(t *testing.T, method, path, contentType, body string) (
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	resp, err := http.DefaultClient.Do(req) //nolint:gosec // our own server
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func (s *server) watch(t *testing.T, path string) (until func(want string)) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer anybody")
-	resp, err := http.DefaultClient.Do(req) //nolint:gosec // our own server
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
