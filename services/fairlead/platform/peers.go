@@ -21,8 +21,8 @@ const plaintextScheme = "plaintext:"
 
 // advertised is the address at which other processes of the installation reach this one.
 func (b *Platform) advertised() string {
-	address := *b.advertise
-	if address == "" {
+	address := b.advertise.String()
+	if b.advertise.Empty() {
 		address = b.grpcListen.Reachable()
 	}
 	if b.plaintext() {

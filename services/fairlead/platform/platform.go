@@ -46,7 +46,7 @@ type Platform struct {
 	etcdCA, etcdCert, etcdKey   *string
 	etcdListen, systemNamespace *string
 	grpcListen                  *process.Address
-	advertise                   *string
+	advertise                   *process.Address
 	encryptionKeys              *string
 	auditLog, auditPolicy       *string
 	access                      cluster.Access
@@ -83,7 +83,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.etcdKey = f.String("etcd-key", "", "file with the key of --etcd-cert")
 	b.systemNamespace = f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets; made if absent")
 	b.grpcListen = f.Address("grpc-listen", "127.0.0.1:9090", "host:port of gRPC; "+tls, process.Needed).Listen()
-	b.advertise = f.String("advertise-address", "", "host:port at which other processes reach --grpc-listen; none means as this machine reaches it")
+	b.advertise = f.Address("advertise-address", "", "host:port at which other processes reach --grpc-listen; none means as this machine reaches it").Certify()
 	b.encryptionKeys = f.String("encryption-keys", "", "file with the keys by which objects of kinds that ask for it are encrypted in etcd; none means the Secret "+encryptionSecret+" of --system-namespace")
 	b.auditLog = f.String("audit-log", "", "file to which who did what is appended, a line of JSON each; - is the standard output; none keeps nothing")
 	b.auditPolicy = f.String("audit-policy", "", "file that says what is kept in --audit-log and how much of it; none keeps the metadata of every change")
@@ -155,8 +155,8 @@ func (b *Platform) Validate(f *process.Faults) {
 	if b.opts.AllInOne && *b.etcdListen != "" && len(*b.etcdEndpoints) > 0 {
 		f.Add("etcd-listen", "is of no use with --etcd-endpoints: that etcd answers by itself")
 	}
-	if *b.advertise != "" {
-		process.CheckAddresses(f, "advertise-address", []string{*b.advertise})
+	if !b.opts.AllInOne && b.advertise.Empty() && b.grpcListen.Everywhere() {
+		f.Add("advertise-address", "is empty, and --grpc-listen is all addresses; write the one at which the other processes reach this one")
 	}
 	if *b.auditPolicy != "" && *b.auditLog == "" {
 		f.Add("audit-policy", "is of no use without --audit-log")

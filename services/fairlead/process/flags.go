@@ -81,6 +81,7 @@ type Address struct {
 	value    string
 	rules    []Rule
 	open     bool
+	certify  bool
 	listener net.Listener
 }
 
@@ -100,6 +101,18 @@ func (f *Flags) Address(name, value, usage string, rules ...Rule) *Address {
 func (a *Address) Listen() *Address {
 	a.open = true
 	return a
+}
+
+// Certify has the process's certificate be for the address too.
+func (a *Address) Certify() *Address {
+	a.certify = true
+	return a
+}
+
+// Everywhere tells whether it is not one address of this machine but all of them.
+func (a *Address) Everywhere() bool {
+	ip := net.ParseIP(a.Host())
+	return !a.Empty() && (a.Host() == "" || ip != nil && ip.IsUnspecified())
 }
 
 // Listener returns the listener, or nil where the address is empty or nobody listens there.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +48,7 @@ func (p *Process) hosts() []string {
 		hosts = append(hosts, name)
 	}
 	for _, a := range p.flags.addresses {
-		if ip := net.ParseIP(a.Host()); a.open && a.Host() != "" && (ip == nil || !ip.IsUnspecified()) {
+		if (a.open || a.certify) && !a.Empty() && !a.Everywhere() {
 			hosts = append(hosts, a.Host())
 		}
 	}

@@ -6,9 +6,12 @@ package dispatcher
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -76,10 +79,22 @@ func (d *Part) Open(context.Context) error {
 	}
 	dc := dispatcher.DefaultConfig()
 	dc.ClusterDNS = *d.clusterDNS
+	if *d.natsURL != "" { // others may be there
+		dc.Name = uniqueName()
+	}
 	d.dispatcher, err = dispatcher.New(dc, dispatcher.Deps{
 		Conn: d.conn, Engine: d.engine, Listeners: listeners, Log: p.Log(), Metrics: p.Metrics(),
 	})
 	return err //nolint:wrapcheck // says it all
+}
+
+// uniqueName tells this dispatcher from others of the installation.
+func uniqueName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "dispatcher"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:6])
 }
 
 // engineEvery is how often it is looked whether the engine takes events.
