@@ -49,7 +49,7 @@ func (f *field) close() error {
 }
 
 // startField starts everything anew, on empty folders.
-func (r *run) startField(ctx context.Context, name string) (_ *field, err error) {
+func (r *run) startField(ctx context.Context, name string, etcdInside bool) (_ *field, err error) {
 	f := &field{}
 	defer func() {
 		if err != nil {
@@ -60,10 +60,13 @@ func (r *run) startField(ctx context.Context, name string) (_ *field, err error)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	for _, start := range []func(context.Context, string, *field) error{r.startRaw, r.startKube, r.startFairlead} {
+	for _, start := range []func(context.Context, string, *field) error{r.startRaw, r.startKube} {
 		if err := start(ctx, dir, f); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.startFairlead(ctx, dir, f, etcdInside); err != nil {
+		return nil, err
 	}
 	for _, ns := range []string{namespaceCreate, namespaceList, namespaceWatch + "-0", namespaceWatch + "-1", namespaceMass} {
 		if err := f.kube.makeNamespace(ctx, ns); err != nil {
@@ -164,14 +167,17 @@ func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
 	return a.next.RoundTrip(req) //nolint:wrapcheck // a pass-through
 }
 
-func (r *run) startFairlead(ctx context.Context, dir string, f *field) error {
-	p, endpoint, err := newEtcd(r.Devcluster, dir, "etcd-fairlead")
-	if err != nil {
-		return err
-	}
-	f.fairleadEtcd = p
-	if err := r.start(ctx, f, p); err != nil {
-		return err
+func (r *run) startFairlead(ctx context.Context, dir string, f *field, etcdInside bool) error {
+	var beside []string
+	if !etcdInside {
+		p, endpoint, err := newEtcd(r.Devcluster, dir, "etcd-fairlead")
+		if err != nil {
+			return err
+		}
+		f.fairleadEtcd, beside = p, []string{"--etcd-endpoints", endpoint}
+		if err := r.start(ctx, f, p); err != nil {
+			return err
+		}
 	}
 	ports, err := freePorts(6)
 	if err != nil {
@@ -188,12 +194,12 @@ func (r *run) startFairlead(ctx context.Context, dir string, f *field) error {
 	https, http, grpc := loopback(ports[0]), loopback(ports[1]), loopback(ports[2])
 	f.fairleadProcess = &process{
 		name: "fairlead", path: r.Fairlead, log: filepath.Join(dir, "log"), ready: "http://" + http + "/readyz",
-		args: []string{
+		args: append([]string{
 			"server", "--data-dir", dir, "--kubeconfig", kubeconfig, "--installation", "bench", "--system-namespace", "bench-system",
-			"--etcd-endpoints", endpoint, "--https-listen", https, "--http-listen", http, "--grpc-listen", grpc,
+			"--https-listen", https, "--http-listen", http, "--grpc-listen", grpc,
 			"--metrics-listen", loopback(ports[3]), "--router-listen", loopback(ports[4]), "--broker-listen", loopback(ports[5]),
 			"--step-image", "registry.invalid/step", "--write-token", token,
-		},
+		}, beside...),
 	}
 	if err := r.start(ctx, f, f.fairleadProcess); err != nil {
 		return err

@@ -32,7 +32,7 @@ type weighed struct {
 // weight measures memory, idle processor time and restarts, with the same number of objects in both.
 func (r *run) weight(ctx context.Context) (err error) {
 	r.say("memory")
-	f, err := r.startField(ctx, "memory")
+	f, err := r.startField(ctx, "memory", false)
 	if err != nil {
 		return err
 	}

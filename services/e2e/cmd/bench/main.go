@@ -40,7 +40,7 @@ func command() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if short {
 				s := bench.Short()
-				s.Progress, s.Only = o.Progress, o.Only
+				s.Progress, s.Only, s.EtcdInside, s.Fairlead = o.Progress, o.Only, o.EtcdInside, o.Fairlead
 				o = s
 			}
 			o.Devcluster, o.Fairlead = filepath.Join(bin, "devcluster"), first(o.Fairlead, filepath.Join(bin, "fairlead"))
@@ -66,6 +66,7 @@ func command() *cobra.Command {
 	f.StringVar(&o.Fairlead, "fairlead", "", "another fairlead binary than the one in that folder")
 	f.BoolVar(&short, "short", false, "as little as shows that it works")
 	f.BoolVar(&keep, "keep", false, "keep data and logs")
+	f.BoolVar(&o.EtcdInside, "etcd-inside", o.EtcdInside, "measure the speed of Fairlead with its etcd in its process, as it runs by default")
 	f.StringSliceVar(&o.Only, "only", nil, "run only these: create, get, list, watch, memory")
 	f.DurationVar(&o.Span, "span", o.Span, "how long each round of a measurement lasts")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of each measurement")
