@@ -67,9 +67,16 @@ func (b *Platform) Start(t *process.Tiers) {
 	} else {
 		t.State.Run("auth", b.verify.Run)
 	}
-	t.Work.Run("garbage collector", func(ctx context.Context) error { return gc.Run(ctx, b.store, b.Kinds(), p.Log()) })
+	// One process of a name is enough for what looks at all objects of its kinds.
+	t.Work.Run("garbage collector", func(ctx context.Context) error {
+		return b.lease.Group("gc-"+p.Name(), 1).Lead(ctx, func(ctx context.Context) error {
+			return gc.Run(ctx, b.store, b.Kinds(), p.Log())
+		})
+	})
 	t.Work.Run("namespaces", func(ctx context.Context) error {
-		return namespaces.Run(ctx, b.store, b.kube, b.Kinds(), p.Log())
+		return b.lease.Group("namespaces-"+p.Name(), 1).Lead(ctx, func(ctx context.Context) error {
+			return namespaces.Run(ctx, b.store, b.kube, b.Kinds(), p.Log())
+		})
 	})
 	t.Front.Run("grpc", b.serve)
 }

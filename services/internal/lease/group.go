@@ -114,7 +114,7 @@ func (g *Group) Lead(ctx context.Context, fn func(ctx context.Context) error) (e
 }
 
 // Holder returns where the member that holds a shard is reached, and whether it is this process. The last result is false
-// while nobody is known to hold it.
+// while nobody is known to hold it, or this process only did before it lost its lease.
 func (g *Group) Holder(shard int) (address string, self, ok bool) {
 	if g == nil {
 		return "", true, true
@@ -127,7 +127,10 @@ func (g *Group) Holder(shard int) (address string, self, ok bool) {
 	if !ok {
 		return "", false, false
 	}
-	return m.view.members[h.id].Address, s.state == held && s.session == m.session, true
+	if h.id == m.opts.ID {
+		return m.opts.Address, true, m.session != nil && h.lease == m.session.id
+	}
+	return m.view.members[h.id].Address, false, true
 }
 
 // Changed returns a channel that is closed when a shard, its holder or a member changes.
@@ -147,6 +150,10 @@ func (g *Group) assign() {
 		if slices.Contains(p.Shares, g.name) {
 			ids = append(ids, id)
 		}
+	}
+	if h, taken := g.member.view.holders[g.shards[0].key]; taken && len(g.shards) == 1 && slices.Contains(ids, h.id) {
+		g.assigned = []string{h.id} // a leader stays one for as long as it is there: followers have to find the next
+		return
 	}
 	g.assigned = assign(ids, g.name, len(g.shards))
 }

@@ -232,6 +232,30 @@ func TestLeaderKilled(t *testing.T) {
 	t.Logf("gave itself up after %s, taken over after %s", lost.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 }
 
+// TestLeaderStays has members join: whoever leads goes on, whatever the hashes of the others say.
+func TestLeaderStays(t *testing.T) {
+	client := etcdtest.Start(t)
+	f := newFloor(t)
+	first, _ := newMember(t, client, lease.Options{ID: "first"})
+	follow(t, first.Group("leader", 1), func(ctx context.Context, _ int) {
+		f.set(0, "first")
+		<-ctx.Done()
+		f.set(0, "")
+		if errors.Is(context.Cause(ctx), lease.ErrMoved) {
+			t.Error("the leader had to give way to a member that came later")
+		}
+	})
+	f.await(map[string]int{"first": 1})
+	for i := range 6 {
+		m, _ := newMember(t, client, lease.Options{ID: fmt.Sprintf("later-%d", i)})
+		follow(t, m.Group("leader", 1), func(context.Context, int) {})
+	}
+	for len(first.Peers()) < 7 || len(first.Peers()[6].Shares) == 0 {
+		<-first.Group("leader", 1).Changed()
+	}
+	f.await(map[string]int{"first": 1})
+}
+
 // TestSameIDTakesOverAtOnce has a process start anew under the ID of one that was killed: it waits for no lease to end.
 func TestSameIDTakesOverAtOnce(t *testing.T) {
 	client := etcdtest.Start(t)
@@ -260,7 +284,7 @@ func TestEtcdAway(t *testing.T) {
 	f.await(map[string]int{"a": 3})
 	proxy.Cut()
 	f.await(map[string]int{})
-	if _, self, _ := a.Group("g", 3).Holder(0); self {
+	if _, self, ok := a.Group("g", 3).Holder(0); self && ok {
 		t.Error("the member still calls itself the holder")
 	}
 	proxy.Restore()

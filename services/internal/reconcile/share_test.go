@@ -180,7 +180,7 @@ func TestReplicasShareKeys(t *testing.T) {
 	group := a.member.Group("services", 16)
 	held := func() (byA int) {
 		for i := range n {
-			if _, self, _ := group.Holder(group.Shard(store.Key{Namespace: "a", Name: fmt.Sprintf("s-%d", i)})); self {
+			if _, self, ok := group.Holder(group.Shard(store.Key{Namespace: "a", Name: fmt.Sprintf("s-%d", i)})); self && ok {
 				byA++
 			}
 		}
