@@ -89,6 +89,8 @@ type core struct {
 
 	mu      sync.Mutex
 	started context.Context //nolint:containedctx // informers asked for after Run begin under Run's context
+	// running are the informers of Informer that were started, by resource: every write to a namespaced kind asks for one.
+	running sync.Map
 }
 
 // NewClient makes a Client. Nothing is asked of the cluster before Run.
@@ -168,6 +170,9 @@ func (c *Client) Run(ctx context.Context) error {
 // Informer returns the informer of a resource, shared by all who ask. It sees this installation's objects only, but for
 // namespaces, which it sees all.
 func (c *Client) Informer(resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+	if known, ok := c.running.Load(resource); ok {
+		return known.(cache.SharedIndexInformer), nil //nolint:forcetypeassert // only informers are stored
+	}
 	factory := c.ours
 	if resource == Namespaces {
 		factory = c.all
@@ -186,6 +191,7 @@ func (c *Client) Informer(resource schema.GroupVersionResource) (cache.SharedInd
 	}
 	if c.started != nil {
 		factory.Start(c.started.Done())
+		c.running.Store(resource, informer)
 	}
 	return informer, nil
 }
