@@ -175,6 +175,7 @@ func (p *Process) run(ctx context.Context) (err error) {
 	}
 	p.checks.log = p.log
 	slog.SetDefault(p.log)
+	keepHeapFloor()
 	p.log.InfoContext(ctx, "starting", "process", p.Name(), "version", version.String(), "installation", p.Installation())
 	defer func() { err = errors.Join(err, p.close()) }()
 	if err := p.openOwn(ctx); err != nil {
