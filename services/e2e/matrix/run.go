@@ -164,8 +164,8 @@ func (t Target) call(ctx context.Context, c Cell) error {
 		return err
 	case <-timer.C:
 		cancel()
-		<-first
-		return nil // it was not refused
+		_ = <-first // it was not refused, and ends since we end it
+		return nil
 	}
 }
 

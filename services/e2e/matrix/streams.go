@@ -40,7 +40,7 @@ func (t Target) EndStreams(ctx context.Context, row Row) ([]Ended, error) {
 		_, undo, err := p.holder(ctx, name, row.Right)
 		p.made = undo
 		if err == nil {
-			err = t.endStream(ctx, tokens, p, row, what, name+"-here", &out)
+			err = t.endStream(ctx, tokens, row, what, name+"-here", &out)
 		}
 		if err := errors.Join(err, p.Leave(ctx)); err != nil {
 			return out, fmt.Errorf("%s, %s: %w", row.Method, what, err)
@@ -49,7 +49,7 @@ func (t Target) EndStreams(ctx context.Context, row Row) ([]Ended, error) {
 	return out, nil
 }
 
-func (t Target) endStream(ctx context.Context, tokens authv1.TokenServiceClient, p *People, row Row, what, user string, out *[]Ended) error {
+func (t Target) endStream(ctx context.Context, tokens authv1.TokenServiceClient, row Row, what, user string, out *[]Ended) error {
 	ctx, cancel := context.WithTimeout(ctx, tries)
 	defer cancel()
 	request := &authv1.IssueRequest{User: user}
@@ -68,7 +68,7 @@ func (t Target) endStream(ctx context.Context, tokens authv1.TokenServiceClient,
 	if err == nil {
 		err = stream.SendMsg(row.Request(t.Namespace))
 	}
-	if err == nil && !(row.Lasts && t.Offline) {
+	if err == nil && (!row.Lasts || !t.Offline) {
 		err = stream.RecvMsg(&emptypb.Empty{})
 	}
 	if err != nil {
