@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -99,15 +100,10 @@ func Run(ctx context.Context, o Options) (*Table, error) {
 }
 
 func (r *run) wanted(part string) bool {
-	for _, p := range r.Only {
-		if p == part {
-			return true
-		}
-	}
-	return len(r.Only) == 0
+	return len(r.Only) == 0 || slices.Contains(r.Only, part)
 }
 
-func (r *run) say(format string, args ...any) {
+func (r *run) sayf(format string, args ...any) {
 	fmt.Fprintf(r.Progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
@@ -116,7 +112,7 @@ func (r *run) speed(ctx context.Context) (err error) {
 	if !r.wanted("create") && !r.wanted("get") && !r.wanted("list") && !r.wanted("watch") {
 		return nil
 	}
-	f, err := r.startField(ctx, "speed", r.EtcdInside)
+	f, err := r.startField(ctx, "speed", true, r.EtcdInside)
 	if err != nil {
 		return err
 	}
@@ -129,7 +125,7 @@ func (r *run) speed(ctx context.Context) (err error) {
 	}
 	for _, part := range parts {
 		if part.name == "fill" && (r.wanted("get") || r.wanted("list")) || part.name != "fill" && r.wanted(part.name) {
-			r.say("%s", part.name)
+			r.sayf("%s", part.name)
 			if err := part.run(ctx, f); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
 			}
@@ -184,7 +180,7 @@ func (r *run) creates(ctx context.Context, f *field) error {
 		if err != nil {
 			return err
 		}
-		r.table.addRates(fmt.Sprintf("create, %s", clientsText(clients)), rates,
+		r.table.addRates("create, "+clientsText(clients), rates,
 			aim{"store ≥ 0.7 × etcd", rates[Store] / rates[RawEtcd], 0.7},
 			aim{"gRPC ≥ 5 × kube-apiserver", rates[GRPC] / rates[KubeAPIServer], 5})
 	}
@@ -284,7 +280,7 @@ func (r *run) watches(ctx context.Context, f *field) error {
 	for i, rate := range []float64{0, r.WatchRate} {
 		got := map[Column]delivery{}
 		for _, e := range all {
-			r.say("watch: %s, rate %g", e.column, rate)
+			r.sayf("watch: %s, rate %g", e.column, rate)
 			d, err := deliver(ctx, e.system, deliveryLoad{
 				namespace: fmt.Sprintf("%s-%d", namespaceWatch, i), watchers: e.watchers, writers: r.Clients,
 				span: r.Span, drain: time.Minute, rate: rate, firstWatcherClient: r.Clients,

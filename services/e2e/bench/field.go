@@ -48,8 +48,8 @@ func (f *field) close() error {
 	return errors.Join(errs...)
 }
 
-// startField starts everything anew, on empty folders.
-func (r *run) startField(ctx context.Context, name string, etcdInside bool) (_ *field, err error) {
+// startField starts everything anew, on empty folders; the etcd of the store and of raw puts only where it is wanted.
+func (r *run) startField(ctx context.Context, name string, withRaw, etcdInside bool) (_ *field, err error) {
 	f := &field{}
 	defer func() {
 		if err != nil {
@@ -60,10 +60,13 @@ func (r *run) startField(ctx context.Context, name string, etcdInside bool) (_ *
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	for _, start := range []func(context.Context, string, *field) error{r.startRaw, r.startKube} {
-		if err := start(ctx, dir, f); err != nil {
+	if withRaw {
+		if err := r.startRaw(ctx, dir, f); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.startKube(ctx, dir, f); err != nil {
+		return nil, err
 	}
 	if err := r.startFairlead(ctx, dir, f, etcdInside); err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func (r *run) start(ctx context.Context, f *field, p *process) error {
 	took, err := p.start(ctx)
 	f.onClose(p.stop)
 	if err == nil {
-		r.say("%s answers after %s", p.name, took.Round(time.Millisecond))
+		r.sayf("%s answers after %s", p.name, took.Round(time.Millisecond))
 	}
 	return err
 }

@@ -60,19 +60,6 @@ func repeat(ctx context.Context, clients, count int, do func(ctx context.Context
 	return group.Wait() //nolint:wrapcheck // the caller names it
 }
 
-// timed returns the median of how long something takes.
-func timed(times int, do func() error) (time.Duration, error) {
-	var took []time.Duration
-	for range times {
-		began := time.Now()
-		if err := do(); err != nil {
-			return 0, err
-		}
-		took = append(took, time.Since(began))
-	}
-	return median(took), nil
-}
-
 func median[T int | int64 | float64 | time.Duration](values []T) T {
 	return quantile(values, 0.5)
 }

@@ -54,7 +54,7 @@ func (p *process) start(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("%s: log: %w", p.name, err)
 	}
 	defer log.Close()
-	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec,noctx // a program of ours, ended by stop
+	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // a program of ours, ended by stop
 	p.cmd.Args[0] = p.name
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

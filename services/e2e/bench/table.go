@@ -94,7 +94,7 @@ func joined[T fmt.Stringer](aims []T) string {
 func (t *Table) addRates(work string, rates map[Column]float64, aims ...aim) {
 	row := Row{Work: work, Aims: joined(aims)}
 	for c, rate := range rates {
-		row.Cells[c] = fmt.Sprintf("%s/s", thousands(rate))
+		row.Cells[c] = thousands(rate) + "/s"
 	}
 	t.Rows = append(t.Rows, row)
 }
@@ -119,7 +119,7 @@ func (t *Table) addDeliveries(work string, got map[Column]delivery, limits ...li
 }
 
 func (t *Table) addWeights(objects int, kube, fairlead weighed) {
-	work := fmt.Sprintf("%s objects", thousands(float64(objects)))
+	work := thousands(float64(objects)) + " objects"
 	add := func(what, k, f string, aims ...aim) {
 		row := Row{Work: what, Aims: joined(aims)}
 		row.Cells[KubeAPIServer], row.Cells[GRPC] = k, f

@@ -31,8 +31,8 @@ type weighed struct {
 
 // weight measures memory, idle processor time and restarts, with the same number of objects in both.
 func (r *run) weight(ctx context.Context) (err error) {
-	r.say("memory")
-	f, err := r.startField(ctx, "memory", false)
+	r.sayf("memory")
+	f, err := r.startField(ctx, "memory", false, false)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (r *run) weight(ctx context.Context) (err error) {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("make %d objects: %w", r.Objects, err)
 	}
-	r.say("%d objects are there", r.Objects)
+	r.sayf("%d objects are there", r.Objects)
 	kube, err := r.weigh(ctx, f.kubeProcess, f.kubeEtcd, f.kube, f.kube)
 	if err != nil {
 		return err
@@ -82,9 +82,9 @@ func (r *run) weigh(ctx context.Context, p, etcd *process, s system, admin *rest
 		time.Sleep(readyEvery)
 	}
 	w.restart = time.Since(began)
-	r.say("%s restarted in %s", p.name, w.restart.Round(time.Millisecond))
+	r.sayf("%s restarted in %s", p.name, w.restart.Round(time.Millisecond))
 	if w.heap, err = r.collect(ctx, admin); err != nil {
-		r.say("%s: no garbage collection on demand: %s", p.name, err)
+		r.sayf("%s: no garbage collection on demand: %s", p.name, err)
 	}
 	if w.idle, w.etcdIdle, err = r.idle(ctx, p, etcd); err != nil {
 		return w, err

@@ -153,12 +153,12 @@ func (e *encoder) keep(t *target, s *slot, value node) {
 	case value.packed && len(value.data) == 0:
 	case s.head == 0:
 		e.nodes = append(e.nodes, value)
-		s.head = int32(len(e.nodes)) //nolint:gosec // there are fewer fields than bytes, and those are bounded
+		s.head = int32(len(e.nodes))
 		s.tail = s.head
 	case t.repeated || t.message:
 		e.nodes = append(e.nodes, value)
-		e.nodes[s.tail-1].next = int32(len(e.nodes)) //nolint:gosec // as above
-		s.tail = int32(len(e.nodes))                 //nolint:gosec // as above
+		e.nodes[s.tail-1].next = int32(len(e.nodes))
+		s.tail = int32(len(e.nodes))
 	default:
 		e.nodes[s.head-1] = value
 	}

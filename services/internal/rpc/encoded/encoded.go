@@ -99,7 +99,7 @@ func (a *Answer) buffers() mem.BufferSlice {
 // message or one more item of a list.
 func AppendField(b []byte, number protoreflect.FieldNumber, size int) []byte {
 	b = protowire.AppendTag(b, number, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(size)) //nolint:gosec // a length
+	return protowire.AppendVarint(b, uint64(size))
 }
 
 // codec is that of protobuf, which takes answers as they are.
