@@ -7,9 +7,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/internal/apierror"
@@ -69,30 +72,39 @@ func (o *outside) Connect() (*grpc.ClientConn, error) {
 }
 
 func (o *outside) unary(ctx context.Context, method string, req, reply any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	conn, err := o.owner(method)
+	conn, service, err := o.owner(method)
 	if err != nil {
 		return err
 	}
-	return conn.Invoke(ctx, method, req, reply, opts...) //nolint:wrapcheck // a pass-through
+	return away(service, conn.Invoke(ctx, method, req, reply, opts...))
 }
 
 func (o *outside) stream(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, _ grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	conn, err := o.owner(method)
+	conn, service, err := o.owner(method)
 	if err != nil {
 		return nil, err
 	}
-	return conn.NewStream(ctx, desc, method, opts...) //nolint:wrapcheck // a pass-through
+	stream, err := conn.NewStream(ctx, desc, method, opts...)
+	return stream, away(service, err)
 }
 
-// owner returns the connection to the service that answers a method.
-func (o *outside) owner(method string) (*grpc.ClientConn, error) {
+// away says in the words of users that a service does not answer. What services say themselves has details, and stays.
+func away(service string, err error) error {
+	if st := status.Convert(err); err != nil && st.Code() == codes.Unavailable && len(st.Details()) == 0 {
+		return apierror.ToStatus(apierror.Unavailable(time.Second, "the %s service does not answer; try again", service)).Err() //nolint:wrapcheck // a status, as connections answer
+	}
+	return err
+}
+
+// owner returns the connection to the service that answers a method, and its name.
+func (o *outside) owner(method string) (*grpc.ClientConn, string, error) {
 	name := strings.TrimPrefix(method, "/")
 	for _, owner := range owners {
 		if strings.HasPrefix(name, owner.pkg) {
-			return o.conns[owner.service], nil
+			return o.conns[owner.service], owner.service, nil
 		}
 	}
-	return nil, apierror.New(apierror.ReasonNotFound, "no service answers %s", name)
+	return nil, "", apierror.ToStatus(apierror.New(apierror.ReasonNotFound, "no service answers %s", name)).Err() //nolint:wrapcheck // a status, as connections answer
 }
 
 // Checks implements Services. Without auth nobody is known; without one of the others its kinds are not served, and that is
