@@ -78,7 +78,7 @@ func (f *form) withVersion(value []byte, revision int64) []byte {
 	b := make([]byte, 0, len(value)+protowire.SizeTag(f.metadata)+protowire.SizeBytes(inner))
 	b = append(b, value...)
 	b = protowire.AppendTag(b, f.metadata, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(inner)) //nolint:gosec // a length
+	b = protowire.AppendVarint(b, uint64(inner))
 	b = protowire.AppendTag(b, f.version, protowire.BytesType)
 	return protowire.AppendString(b, version)
 }

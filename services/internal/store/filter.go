@@ -46,9 +46,6 @@ func newFilter(k kinds.Kind, namespace string, l labels.Selector, f fields.Selec
 	return filter{namespace: namespace, labels: l, fields: f}, nil
 }
 
-// everything chooses all objects.
-func everything() filter { return filter{labels: labels.Everything(), fields: fields.Everything()} }
-
 // selective tells whether the filter may leave out objects of its namespace.
 func (f filter) selective() bool { return !f.labels.Empty() || !f.fields.Empty() }
 

@@ -4,6 +4,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -131,9 +132,9 @@ func BenchmarkList(b *testing.B) {
 			if err != nil {
 				return 0, err
 			}
-			var out []byte
+			var out bytes.Buffer
 			for _, item := range list.Items {
-				out = append(out, item.Encoded()...)
+				out.Write(item.Encoded())
 			}
 			return len(list.Items), nil
 		},

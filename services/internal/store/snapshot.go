@@ -4,6 +4,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 )
 
@@ -12,11 +13,7 @@ type snapshot struct{ tree *objectTree }
 
 // scan passes the objects whose paths begin with prefix and come after a path to fn, in order, until it returns false.
 func (s snapshot) scan(prefix, after string, fn func(*entry) bool) {
-	from := prefix
-	if after >= prefix {
-		from = after
-	}
-	s.tree.AscendGreaterOrEqual(&entry{path: from}, func(e *entry) bool {
+	s.tree.AscendGreaterOrEqual(&entry{path: max(prefix, after)}, func(e *entry) bool {
 		if after != "" && e.path == after {
 			return true
 		}
@@ -111,21 +108,15 @@ func (p *pastTrees) at(revision int64, now time.Time) *objectTree {
 
 // add remembers a tree as the one used last.
 func (p *pastTrees) add(t pastTree) {
-	kept := (*p)[:0:0]
-	for _, other := range *p {
-		if other.revision != t.revision {
-			kept = append(kept, other)
-		}
+	*p = append(slices.DeleteFunc(*p, func(other pastTree) bool { return other.revision == t.revision }), t)
+	if len(*p) > maxPastTrees {
+		*p = slices.Delete(*p, 0, 1)
 	}
-	if len(kept) == maxPastTrees {
-		kept = kept[1:]
-	}
-	*p = append(kept, t)
 }
 
 // expire forgets what was not used for some time. Trees cost next to nothing until their objects change.
 func (p *pastTrees) expire(now time.Time) {
 	for len(*p) > 0 && now.Sub((*p)[0].used) > pastTreeLife {
-		*p = (*p)[1:]
+		*p = slices.Delete(*p, 0, 1)
 	}
 }

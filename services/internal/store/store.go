@@ -121,7 +121,6 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	if s.opts.CompactionInterval > 0 {
 		s.caches.spawn(func() { s.lookAfter(s.caches.ctx) })
-
 	}
 	<-ctx.Done()
 	s.caches.stop()
