@@ -126,8 +126,12 @@ func (r *run) speed(ctx context.Context) (err error) {
 	for _, part := range parts {
 		if part.name == "fill" && (r.wanted("get") || r.wanted("list")) || part.name != "fill" && r.wanted(part.name) {
 			r.sayf("%s", part.name)
+			before := len(r.table.Rows)
 			if err := part.run(ctx, f); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
+			}
+			for _, row := range r.table.Rows[before:] {
+				r.sayf("%s: %s", row.Work, row.Aims)
 			}
 		}
 	}
