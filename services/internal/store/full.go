@@ -15,48 +15,73 @@ import (
 )
 
 const (
-	// fullInterval is the time between looks at an etcd that is full.
+	// fullInterval is the time between looks at an etcd that is full, when no write asks for one.
 	fullInterval = 5 * time.Second
+	// fullRest is the least time between two of them.
+	fullRest = time.Second
 	// roomy is the share of the quota, in percent, that a database must be below before writes are allowed again.
 	roomy = 95
 	// worthIt is the share of the quota, in percent, that must be in use at most for a defragmentation to help.
 	worthIt = 90
 )
 
+// relief is what is known of an etcd that is or was full.
+type relief struct {
+	full bool
+	// revision up to which everything was compacted last.
+	revision int64
+	// notBefore is when to look again at the earliest.
+	notBefore time.Time
+}
+
+// rest keeps relief from taking more than a tenth of the time, since a member that defragments answers nobody.
+func (r *relief) rest(took time.Duration) {
+	r.notBefore = time.Now().Add(max(fullRest, 10*took))
+}
+
 // relieve makes space when etcd is full: it compacts all history, since that takes space that writes need more, defragments
-// where this helps, and lets writes in again when every member has space. It returns whether etcd still is full. A full etcd
-// reads and deletes, so that whoever deletes enough gets it going.
-func (s *Store) relieve(ctx context.Context, known bool) (full bool, err error) {
+// where this helps, and lets writes in again when every member has space. A full etcd reads and deletes, so that whoever
+// deletes enough gets it going.
+func (s *Store) relieve(ctx context.Context, r *relief) error {
 	alarms, err := s.alarms(ctx)
-	if err != nil || len(alarms) == 0 {
-		return false, err
+	if err != nil {
+		return err
 	}
+	known := r.full
+	if r.full = len(alarms) > 0; !r.full {
+		return nil
+	}
+	start := time.Now()
+	defer func() { r.rest(time.Since(start)) }()
 	if !known {
 		s.log.Error("etcd is full: its quota of disk space is used up, so that nothing can be written; " +
 			"delete what is not needed, or raise the quota. Writes are let in again when there is space")
 	}
-	if err := s.compactAll(ctx); err != nil {
-		return true, err
+	before := r.revision
+	if r.revision, err = s.compactAll(ctx); err != nil {
+		return err
 	}
+	full := false
 	for _, endpoint := range s.members() {
-		room, err := s.makeRoom(ctx, endpoint)
+		room, err := s.makeRoom(ctx, endpoint, r.revision > before)
 		if err != nil {
-			return true, fmt.Errorf("member %s: %w", endpoint, err)
+			return fmt.Errorf("member %s: %w", endpoint, err)
 		}
 		full = full || !room
 	}
 	if full {
-		return true, nil
+		return nil
 	}
 	call, cancel := s.limit(ctx)
 	defer cancel()
 	for _, alarm := range alarms {
 		if _, err := s.client.AlarmDisarm(call, alarm); err != nil {
-			return true, fmt.Errorf("clear the alarm: %w", err)
+			return fmt.Errorf("clear the alarm: %w", err)
 		}
 	}
 	s.log.Info("etcd has space again, and takes writes")
-	return false, nil
+	r.full = false
+	return nil
 }
 
 // alarms are those of members without space.
@@ -76,22 +101,23 @@ func (s *Store) alarms(ctx context.Context) ([]*clientv3.AlarmMember, error) {
 	return out, nil
 }
 
-// compactAll removes all history, and returns when its space is free within the database.
-func (s *Store) compactAll(ctx context.Context) error {
+// compactAll removes all history up to the newest revision, which it returns when that is done.
+func (s *Store) compactAll(ctx context.Context) (int64, error) {
 	revision, err := s.currentRevision(ctx)
 	if err != nil {
-		return fmt.Errorf("read the revision: %w", err)
+		return 0, fmt.Errorf("read the revision: %w", err)
 	}
 	call, cancel := context.WithTimeout(ctx, defragmentTimeout)
 	defer cancel()
 	if _, err := s.client.Compact(call, revision, clientv3.WithCompactPhysical()); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
-		return fmt.Errorf("compact to revision %d: %w", revision, err)
+		return 0, fmt.Errorf("compact to revision %d: %w", revision, err)
 	}
-	return nil
+	return revision, nil
 }
 
-// makeRoom defragments a member, where this helps, and returns whether it has room then.
-func (s *Store) makeRoom(ctx context.Context, endpoint string) (bool, error) {
+// makeRoom defragments a member, where this helps, and returns whether it has room then. moved tells that something was
+// written or deleted since the last time; etcd may still count it as in use.
+func (s *Store) makeRoom(ctx context.Context, endpoint string, moved bool) (bool, error) {
 	status, err := s.status(ctx, endpoint)
 	if err != nil {
 		return false, err
@@ -103,7 +129,7 @@ func (s *Store) makeRoom(ctx context.Context, endpoint string) (bool, error) {
 	if status.DbSize*100 < quota*roomy {
 		return true, nil
 	}
-	if status.DbSizeInUse*100 > quota*worthIt {
+	if !moved && status.DbSizeInUse*100 > quota*worthIt {
 		return false, nil
 	}
 	if err := s.defragment(ctx, endpoint, status); err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ import (
 // are, without anybody doing more.
 func TestFull(t *testing.T) {
 	e := etcdtest.StartWith(t, etcd.Config{Dir: t.TempDir(), QuotaBytes: 8 << 20})
-	s := storetest.StartOn(t, e.Client(), store.Options{CompactionInterval: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	s := quietStore(t, e.Client(), store.Options{}) // which does not look after etcd
 	k := storetest.Services(t)
 	w := watch(t, s, store.WatchOptions{})
 	filler := func(name string) *servingv1.Service {
@@ -67,20 +66,38 @@ func TestFull(t *testing.T) {
 		t.Errorf("update: got %v, want ServiceUnavailable", err)
 	}
 
-	for _, obj := range l.Items[:len(l.Items)*3/4] {
+	for _, obj := range l.Items[5:] {
 		if _, err := s.Delete(t.Context(), k, store.KeyOf(obj), store.DeleteOptions{}); err != nil {
 			t.Fatalf("delete while etcd is full: %v", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	if _, err := s.Create(t.Context(), k, storetest.Service("a", "early")); !apierror.Is(err, apierror.ReasonServiceUnavailable) {
+		t.Errorf("while nobody looks after etcd: got %v, want ServiceUnavailable", err)
+	}
+
+	// A process that starts finds it full; later, it is the refused writes that tell it.
+	ctx, cancel := context.WithTimeout(t.Context(), stepPatience)
 	defer cancel()
+	keeper := quietStore(t, e.Client(), store.Options{CompactionInterval: time.Hour})
 	insist(ctx, t, "a write after the deletions", func() error {
 		_, err := s.Create(ctx, k, storetest.Service("a", "second"))
 		return err
 	})
-	for i := range made / 4 {
-		if _, err := s.Create(t.Context(), k, filler(fmt.Sprintf("again-%d", i))); err != nil {
-			t.Fatalf("the space is not there: %v", err)
+	for round := range 3 {
+		for i := range 15 {
+			insist(ctx, t, "a write where half of the quota is free", func() error {
+				_, err := keeper.Create(ctx, k, filler(fmt.Sprintf("again-%d-%d", round, i)))
+				if apierror.IsAlreadyExists(err) { // it was written, though refused
+					return nil
+				}
+				return err
+			})
+		}
+		for i := range 15 {
+			key := store.Key{Namespace: "full", Name: fmt.Sprintf("again-%d-%d", round, i)}
+			if _, err := keeper.Delete(ctx, k, key, store.DeleteOptions{}); err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
 		}
 	}
 }

@@ -24,7 +24,8 @@ func (s *Store) lookAfter(ctx context.Context) {
 	defer ticker.Stop()
 	again := time.NewTimer(0) // it may have been full when another process ended
 	defer again.Stop()
-	for full := false; ; {
+	var r relief
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -34,15 +35,16 @@ func (s *Store) lookAfter(ctx context.Context) {
 		case <-s.full:
 		case <-again.C:
 		}
-		still, err := s.relieve(ctx, full)
-		switch {
-		case err == nil:
-			full = still
-		case ctx.Err() == nil:
-			s.log.Warn("it is not known whether etcd has space; it is tried again", "error", err, "after", fullInterval)
+		if wait := time.Until(r.notBefore); wait > 0 {
+			again.Reset(wait)
+			continue
 		}
-		if full || err != nil {
-			again.Reset(fullInterval)
+		if err := s.relieve(ctx, &r); err != nil && ctx.Err() == nil {
+			s.log.Warn("it is not known whether etcd has space; it is tried again", "error", err, "after", fullInterval)
+			r.full = true
+		}
+		if r.full {
+			again.Reset(max(fullInterval, time.Until(r.notBefore)))
 		}
 	}
 }
