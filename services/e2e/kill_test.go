@@ -97,6 +97,26 @@ func TestServerKilledAtRandom(t *testing.T) {
 	checkLoad(t, l, ns)
 }
 
+// TestServicesKilledAtRandom kills services that are processes of their own, one at random again and again, under a mixed
+// load.
+func TestServicesKilledAtRandom(t *testing.T) {
+	p := startSeparate(t)
+	l, ns := mixedLoad(t, p.cfg)
+	names := harness.ServiceNames()
+	for range short(6, 200) {
+		pause(t, time.Second+rand.N(2*time.Second))
+		name := names[rand.IntN(len(names))]
+		if err := p.Kill(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Start(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause(t, 2*time.Second)
+	checkLoad(t, l, ns)
+}
+
 // pause lets a load go on for a while: the time in which things happen, not a wait for something to happen.
 func pause(t *testing.T, d time.Duration) {
 	t.Helper()

@@ -30,15 +30,14 @@ type separate struct {
 	ns     string
 }
 
-// startSeparate starts seven processes and what they share.
-func startSeparate(t *testing.T) *separate {
+// backing runs an etcd and a NATS in another process until the test ends.
+func backing(t *testing.T, dir string) *harness.Backing {
 	t.Helper()
-	dir := t.TempDir()
-	backing := filepath.Join(dir, "backing-binary")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", backing, "./cmd/backing").CombinedOutput(); err != nil {
+	binary := filepath.Join(dir, "backing-binary")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/backing").CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	shared, err := harness.StartBacking(t.Context(), backing, filepath.Join(dir, "backing"))
+	shared, err := harness.StartBacking(t.Context(), binary, filepath.Join(dir, "backing"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +46,14 @@ func startSeparate(t *testing.T) *separate {
 			t.Error(err)
 		}
 	})
+	return shared
+}
+
+// startSeparate starts seven processes and what they share.
+func startSeparate(t *testing.T) *separate {
+	t.Helper()
+	dir := t.TempDir()
+	shared := backing(t, dir)
 	ports, err := harness.FreePorts(s.cluster.BridgeIP)
 	if err != nil {
 		t.Fatal(err)
