@@ -195,3 +195,36 @@ func TestASecondServerOnTheSameFolderIsRefused(t *testing.T) {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
+
+// TestAuditAndEncryptionByFlags has a change be in the audit log, with who made it and the request's id, and keys that are
+// none be refused.
+func TestAuditAndEncryptionByFlags(t *testing.T) {
+	dir := t.TempDir()
+	keys, log := filepath.Join(dir, "keys"), filepath.Join(dir, "audit.jsonl")
+	if err := os.WriteFile(keys, []byte("1 MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := newInstallation(t)
+	r := i.start(t, "--audit-log", log, "--encryption-keys", keys)
+	r.must(http.StatusCreated, http.MethodPost, "/apis/eventing.knative.dev/v1/namespaces/"+i.namespace+"/brokers",
+		`{"apiVersion":"eventing.knative.dev/v1","kind":"Broker","metadata":{"name":"audited"}}`)
+	r.until(10*time.Second, "in the audit log", func() (bool, string) {
+		data, err := os.ReadFile(log)
+		if err != nil {
+			return false, err.Error()
+		}
+		for line := range strings.Lines(string(data)) {
+			if strings.Contains(line, `"verb":"create"`) && strings.Contains(line, `"audited"`) && strings.Contains(line, `"admin"`) {
+				return true, ""
+			}
+		}
+		return false, string(data)
+	})
+	if err := os.WriteFile(keys, []byte("1 short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := i.command(t, &running{dir: t.TempDir(), http: freeAddress(t), grpc: freeAddress(t), md: freeAddress(t)}, "--encryption-keys", keys)
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("got %v, want the keys to be refused", err)
+	}
+}
