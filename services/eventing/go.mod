@@ -18,6 +18,8 @@ require (
 	k8s.io/client-go v0.37.2
 )
 
+require go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.46.0 // indirect
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1 // indirect
 	buf.build/go/protovalidate v1.4.0 // indirect
