@@ -92,7 +92,7 @@ func run(m *testing.M) (code int, err error) {
 		Binary: filepath.Join(state, "bin", "fairlead"), Dir: filepath.Join(s.dir, "server"), Cluster: s.cluster,
 		Installation: s.id, SystemNamespace: "fairlead-" + s.id, Ports: ports, StepImage: pushed[images.Step],
 		Kubeconfig: filepath.Join(s.dir, "kubeconfig"), Token: filepath.Join(s.dir, "token"),
-		Flags: []string{"--image-pull-timeout", "15s"},
+		Flags: []string{"--image-pull-timeout", "15s", "--audit-log", auditFile()},
 	})
 	if err != nil {
 		return 0, err

@@ -45,6 +45,8 @@ type Row struct {
 	// ByRequest tells that the method itself asks for the right, by what the request says: its descriptor says that it is
 	// for every caller.
 	ByRequest bool
+	// Refusal is in the answer of a cluster that refuses what Fairlead let in, since it asks for a right of its own.
+	Refusal string
 	// Lasts tells that nothing need come before the caller ends the stream.
 	Lasts bool
 	// Request is a small request for a namespace that changes nothing.
@@ -81,7 +83,7 @@ func Rows() []Row {
 			Request: request(&authv1.RevokeRequest{Id: "nothing"}),
 		},
 		{
-			Method: authv1.TokenService_IssueForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true},
+			Method: authv1.TokenService_IssueForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind refuses",
 			Request: func(ns string) proto.Message {
 				return &authv1.IssueForServiceAccountRequest{Namespace: ns, Name: absent}
 			},

@@ -102,7 +102,7 @@ func (t Target) Run(ctx context.Context, cells []Cell) []error {
 	for i, c := range cells {
 		g.Go(func() error {
 			err := t.call(ctx, c)
-			if why := t.judge(c.wants, err); why != "" {
+			if why := t.judge(c, err); why != "" {
 				faults[i] = fmt.Errorf("%s as %q: %s: got %w", c.Row.Method, c.Who, why, errorOrOK(err))
 			}
 			return nil
@@ -120,12 +120,16 @@ func errorOrOK(err error) error {
 }
 
 // judge tells what is wrong with how a call came out; empty if nothing is.
-func (t Target) judge(wants codes.Code, err error) string {
+func (t Target) judge(c Cell, err error) string {
 	code := status.Code(err)
-	if wants != codes.OK {
-		if code != wants {
-			return "want " + wants.String()
+	byCluster := c.Row.Refusal != "" && err != nil && strings.Contains(err.Error(), c.Row.Refusal)
+	if c.wants != codes.OK {
+		if code != c.wants || byCluster {
+			return "want " + c.wants.String()
 		}
+		return ""
+	}
+	if byCluster {
 		return ""
 	}
 	switch code {
