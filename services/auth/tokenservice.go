@@ -73,7 +73,7 @@ func (t *tokenService) Kubeconfig(ctx context.Context, r *authv1.KubeconfigReque
 func (t *tokenService) Revoke(ctx context.Context, r *authv1.RevokeRequest) (*authv1.RevokeResponse, error) {
 	expires, ok := expiryOf(r.GetId())
 	if !ok {
-		return nil, apierror.BadRequest("id: %q is no token's id: it is the `jti` claim, and comes with the token when it is issued", r.GetId())
+		return nil, apierror.BadRequest("id: this is no token's id, which is the `jti` claim, and comes with the token when it is issued")
 	}
 	left := expires.Sub(t.server.tokens.now())
 	if left <= 0 {

@@ -50,7 +50,6 @@ type installation struct {
 	api    kubernetes.Interface
 	server *auth.Server
 	conn   *grpc.ClientConn
-	stop   func()
 }
 
 func start(t *testing.T) *installation {

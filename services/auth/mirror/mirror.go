@@ -25,7 +25,7 @@ import (
 	"fairlead.dev/services/internal/store"
 )
 
-// Annotation, while it is `true`, has a role or binding hold in the cluster as well.
+// Annotation is what, while it is `true`, has a role or binding hold in the cluster as well.
 const Annotation = "auth.fairlead.dev/mirror"
 
 // fieldManager is who writes mirrored objects in the cluster.
