@@ -103,7 +103,8 @@ func (b *Platform) followFile(ctx context.Context) error {
 			return nil
 		case <-watcher.Events:
 			timer.Reset(settle)
-		case <-watcher.Errors:
+		case err := <-watcher.Errors:
+			b.process.Log().WarnContext(ctx, "following the encryption keys", "error", err)
 			timer.Reset(settle)
 		case <-timer.C:
 			b.reload(ctx, encryption.File(*b.encryptionKeys))

@@ -147,19 +147,19 @@ func (b *Platform) Register(s Service) error {
 func (b *Platform) Validate(f *process.Faults) {
 	process.CheckName(f, "system-namespace", *b.systemNamespace)
 	if !b.opts.AllInOne && len(*b.etcdEndpoints) == 0 {
-		f.Add("etcd-endpoints", "is empty; an etcd inside a process is for one process: run an etcd of 3.6 or newer and name its members")
+		f.Addf("etcd-endpoints", "is empty; an etcd inside a process is for one process: run an etcd of 3.6 or newer and name its members")
 	}
 	if (*b.etcdCert == "") != (*b.etcdKey == "") {
-		f.Add("etcd-cert", "and --etcd-key belong together; give both or none")
+		f.Addf("etcd-cert", "and --etcd-key belong together; give both or none")
 	}
 	if b.opts.AllInOne && *b.etcdListen != "" && len(*b.etcdEndpoints) > 0 {
-		f.Add("etcd-listen", "is of no use with --etcd-endpoints: that etcd answers by itself")
+		f.Addf("etcd-listen", "is of no use with --etcd-endpoints: that etcd answers by itself")
 	}
 	if !b.opts.AllInOne && b.advertise.Empty() && b.grpcListen.Everywhere() {
-		f.Add("advertise-address", "is empty, and --grpc-listen is all addresses; write the one at which the other processes reach this one")
+		f.Addf("advertise-address", "is empty, and --grpc-listen is all addresses; write the one at which the other processes reach this one")
 	}
 	if *b.auditPolicy != "" && *b.auditLog == "" {
-		f.Add("audit-policy", "is of no use without --audit-log")
+		f.Addf("audit-policy", "is of no use without --audit-log")
 	}
 }
 

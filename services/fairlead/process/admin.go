@@ -70,13 +70,13 @@ func refuse(w http.ResponseWriter, e *apierror.Error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="fairlead"`)
 	}
 	w.WriteHeader(e.HTTPCode())
-	_ = json.NewEncoder(w).Encode(e.Kubernetes())
+	_ = json.NewEncoder(w).Encode(e.Kubernetes()) //nolint:errchkjson // whoever hung up needs no answer
 }
 
 // adminHandler answers metrics, readiness and profiles.
 func (p *Process) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	var metrics http.Handler = promhttp.HandlerFor(p.gatherers, promhttp.HandlerOpts{Registry: p.metrics})
+	metrics := promhttp.HandlerFor(p.gatherers, promhttp.HandlerOpts{Registry: p.metrics})
 	if !p.metricsListen.OnLoopback() {
 		metrics = p.guard(metrics)
 	}

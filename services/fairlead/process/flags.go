@@ -170,19 +170,19 @@ func (a *Address) OnLoopback() bool {
 func (a *Address) validate(f *Faults) {
 	if a.value == "" {
 		if slices.Contains(a.rules, Needed) {
-			f.Add(a.flag, "is empty; write host:port")
+			f.Addf(a.flag, "is empty; write host:port")
 		}
 		return
 	}
 	if _, _, err := net.SplitHostPort(a.value); err != nil {
-		f.Add(a.flag, "is %q; write host:port", a.value)
+		f.Addf(a.flag, "is %q; write host:port", a.value)
 		return
 	}
 	if slices.Contains(a.rules, Loopback) && !a.OnLoopback() {
-		f.Add(a.flag, "is %q; without TLS only loopback is allowed, such as 127.0.0.1:8080", a.value)
+		f.Addf(a.flag, "is %q; without TLS only loopback is allowed, such as 127.0.0.1:8080", a.value)
 	}
 	if ap, err := netip.ParseAddrPort(a.value); slices.Contains(a.rules, PodNetwork) && (err != nil || ap.Addr().IsUnspecified()) {
-		f.Add(a.flag, "is %q; write the IP address by which pods reach this machine, and a port, such as 10.244.0.1:8000", a.value)
+		f.Addf(a.flag, "is %q; write the IP address by which pods reach this machine, and a port, such as 10.244.0.1:8000", a.value)
 	}
 }
 
@@ -208,8 +208,8 @@ func (a *Address) close() error {
 // Faults collects everything that is wrong with the flags.
 type Faults struct{ errs []error }
 
-// Add says what is wrong with a flag, and how to mend it.
-func (f *Faults) Add(flag, format string, args ...any) {
+// Addf says what is wrong with a flag, and how to mend it.
+func (f *Faults) Addf(flag, format string, args ...any) {
 	f.errs = append(f.errs, fmt.Errorf("--%s %s", flag, fmt.Sprintf(format, args...)))
 }
 

@@ -149,7 +149,7 @@ func (p *Process) Main() int {
 func (p *Process) validate() error {
 	f := &Faults{}
 	if p.DataDir() == "" {
-		f.Add("data-dir", "is empty; name a folder")
+		f.Addf("data-dir", "is empty; name a folder")
 	}
 	CheckName(f, "installation", p.Installation())
 	for _, a := range p.flags.addresses {

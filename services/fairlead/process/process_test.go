@@ -44,7 +44,7 @@ func (n *notes) all() []string {
 
 func (p *part) Validate(f *Faults) {
 	if p.fault != "" {
-		f.Add(p.fault, "is wrong")
+		f.Addf(p.fault, "is wrong")
 	}
 }
 
@@ -132,7 +132,8 @@ func TestEveryFaultIsToldWithItsFlag(t *testing.T) {
 
 func TestTheSameFlagIsSharedByParts(t *testing.T) {
 	p, _ := newTest(t)
-	if p.Flags().String("x", "", "") != p.Flags().String("x", "", "") || p.Flags().Address("y", "", "") != p.Flags().Address("y", "", "") {
+	first, address := p.Flags().String("x", "", ""), p.Flags().Address("y", "", "")
+	if p.Flags().String("x", "", "") != first || p.Flags().Address("y", "", "") != address {
 		t.Error("two parts that ask for one flag get two values")
 	}
 }

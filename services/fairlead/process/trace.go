@@ -25,13 +25,13 @@ func newTraceFlags(f *Flags) traceFlags {
 
 func (t traceFlags) validate(f *Faults) {
 	if *t.ratio < 0 || *t.ratio > 1 {
-		f.Add("trace-sample-ratio", "is %g; it must be between 0 and 1", *t.ratio)
+		f.Addf("trace-sample-ratio", "is %g; it must be between 0 and 1", *t.ratio)
 	}
 	if *t.ca != "" && *t.endpoint == "" {
-		f.Add("trace-ca", "is of no use without --trace-endpoint")
+		f.Addf("trace-ca", "is of no use without --trace-endpoint")
 	}
 	if *t.endpoint != "" && (tracing.Config{Endpoint: *t.endpoint}).Validate() != nil {
-		f.Add("trace-endpoint", "is %q; write host:port, such as 127.0.0.1:4317", *t.endpoint)
+		f.Addf("trace-endpoint", "is %q; write host:port, such as 127.0.0.1:4317", *t.endpoint)
 	}
 }
 

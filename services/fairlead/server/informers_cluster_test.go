@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
@@ -70,7 +73,16 @@ func TestInformers(t *testing.T) {
 	counted := &watches{count: map[string]int{}}
 	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { counted.next = rt; return counted })
 	installation := fmt.Sprintf("informers-%d", time.Now().UnixNano())
-	const system = "default" // nothing is made there, for nobody asks for a token
+	system := installation // made for the signing keys
+	cluster, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.CoreV1().Namespaces().Delete(context.Background(), system, kmetav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
 	log := slog.New(slog.DiscardHandler)
 	client := etcdtest.Start(t)
 	s, err := store.New(client, store.Options{Log: log})
@@ -129,9 +141,9 @@ func TestInformers(t *testing.T) {
 	}
 	const ours = " fairlead.dev/installation=ID"
 	others := []string{ // what is seen besides this installation's objects
-		"/api/v1/namespaces",                             // objects of ours go with theirs
-		"/api/v1/services fairlead.dev/installation!=ID", // subscribers: their names
-		"/api/v1/namespaces/" + system + "/secrets metadata.name=fairlead-signing-keys", // one object
+		"/api/v1/namespaces",                                                // objects of ours go with theirs
+		"/api/v1/services fairlead.dev/installation!=ID",                    // subscribers: their names
+		"/api/v1/namespaces/ID/secrets metadata.name=fairlead-signing-keys", // one object
 	}
 	want := append([]string{
 		"/api/v1/pods" + ours, "/api/v1/services" + ours, "/apis/apps/v1/replicasets" + ours, "/apis/discovery.k8s.io/v1/endpointslices" + ours,

@@ -40,10 +40,10 @@ func New(p *process.Process, base *platform.Platform, door *process.Address) {
 func (a *Part) Validate(f *process.Faults) {
 	if *a.publicURL != "" {
 		if u, err := url.Parse(*a.publicURL); err != nil || u.Scheme != "https" || u.Host == "" {
-			f.Add("public-url", "is %q; write a URL such as https://fairlead.example:8443", *a.publicURL)
+			f.Addf("public-url", "is %q; write a URL such as https://fairlead.example:8443", *a.publicURL)
 		}
 	} else if a.door == nil && *a.writeKubeconfig != "" {
-		f.Add("public-url", "is empty; --write-kubeconfig needs the URL of the gateway")
+		f.Addf("public-url", "is empty; --write-kubeconfig needs the URL of the gateway")
 	}
 }
 

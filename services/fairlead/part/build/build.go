@@ -38,10 +38,10 @@ func New(p *process.Process, base *platform.Platform) {
 // Validate implements process.Part.
 func (b *Part) Validate(f *process.Faults) {
 	if *b.stepImage == "" {
-		f.Add("step-image", "is empty; push the image with 'go run fairlead.dev/services/build/images/publish' and give what it prints")
+		f.Addf("step-image", "is empty; push the image with 'go run fairlead.dev/services/build/images/publish' and give what it prints")
 	}
 	if *b.pullTimeout <= 0 {
-		f.Add("image-pull-timeout", "is %s; it must be above 0", *b.pullTimeout)
+		f.Addf("image-pull-timeout", "is %s; it must be above 0", *b.pullTimeout)
 	}
 }
 

@@ -55,7 +55,7 @@ func New(p *process.Process, source dataplane.Source, embedded bool) {
 func (d *Part) Validate(f *process.Faults) {
 	d.source.Validate(f)
 	if *d.natsURL == "" && !d.embedded {
-		f.Add("nats-url", "is empty; a JetStream inside a process is for one process: run a NATS of 2.12 or newer with JetStream and name it")
+		f.Addf("nats-url", "is empty; a JetStream inside a process is for one process: run a NATS of 2.12 or newer with JetStream and name it")
 	}
 }
 
