@@ -59,6 +59,12 @@ test: cluster ## Run all tests, on the local Kubernetes too.
 	@FAIRLEAD_STATE=$(STATE) FAIRLEAD_CLUSTER_KUBECONFIG=$(STATE)/devcluster/admin.kubeconfig \
 		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 40m $(PACKAGES)
 
+FAULTS := ./services/internal/store ./services/build ./services/e2e
+.PHONY: soak
+soak: cluster ## Run the tests of faults in their long form, which takes more than an hour.
+	@FAIRLEAD_SOAK=1 FAIRLEAD_STATE=$(STATE) FAIRLEAD_CLUSTER_KUBECONFIG=$(STATE)/devcluster/admin.kubeconfig \
+		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -count 1 -v -p 1 -timeout 6h $(FAULTS)
+
 .PHONY: bench
 bench: bench-go bench-table ## Run the Go benchmarks, then measure beside raw etcd and kube-apiserver.
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,8 @@ type program struct {
 	log  string
 	cmd  *exec.Cmd
 	done chan error
+	// killed tells that kill ended it, which is no bad end.
+	killed atomic.Bool
 }
 
 // startProgram starts a binary that logs to a file.
@@ -86,6 +89,7 @@ func (p *program) waitReady(ctx context.Context, url string) error {
 
 // kill ends the program at once, as `kill -9` does, and waits for its end.
 func (p *program) kill() error {
+	p.killed.Store(true)
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill the %s: %w", p.name, err)
 	}
@@ -102,7 +106,7 @@ func (p *program) stop() error {
 	select {
 	case err := <-p.done:
 		p.done <- err
-		if err != nil {
+		if err != nil && !p.killed.Load() {
 			return fmt.Errorf("the %s ended badly: %w\n%s", p.name, err, tail(p.log))
 		}
 		return nil

@@ -131,7 +131,7 @@ func (c ServerConfig) CA() string { return filepath.Join(c.Dir, "tls", "ca.crt")
 // Kill ends the server at once, as `kill -9` does, and waits for its end.
 func (s *Server) Kill() error { return s.program.kill() }
 
-// Stop asks the server to end, and waits.
+// Stop asks the server to end, unless it was killed, and waits.
 func (s *Server) Stop() error { return s.program.stop() }
 
 // Restart starts a server again on the data of this one.
