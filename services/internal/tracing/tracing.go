@@ -151,8 +151,8 @@ func Start(ctx context.Context, name string, attrs ...attribute.KeyValue) (conte
 	if !parent.IsRecording() {
 		return ctx, func(*error) {}
 	}
-	ctx, span := parent.TracerProvider().Tracer(instrumentation).Start(ctx, name, trace.WithAttributes(attrs...))
-	return ctx, func(err *error) { End(span, err) }
+	ctx, span := parent.TracerProvider().Tracer(instrumentation).Start(ctx, name, trace.WithAttributes(attrs...)) //nolint:spancheck // the function that is returned ends it
+	return ctx, func(err *error) { End(span, err) } //nolint:spancheck // the function that is returned ends it
 }
 
 // Begin starts a span by a provider, which may be nil: then the span is one that keeps nothing. It is below the one in
@@ -161,7 +161,7 @@ func Begin(ctx context.Context, p trace.TracerProvider, name string, opts ...tra
 	if p == nil {
 		return ctx, trace.SpanFromContext(context.Background())
 	}
-	return p.Tracer(instrumentation).Start(ctx, name, opts...)
+	return p.Tracer(instrumentation).Start(ctx, name, opts...) //nolint:spancheck // the caller ends it
 }
 
 // End ends a span with the error that err points to, if any.
