@@ -152,7 +152,7 @@ func Start(ctx context.Context, name string, attrs ...attribute.KeyValue) (conte
 		return ctx, func(*error) {}
 	}
 	ctx, span := parent.TracerProvider().Tracer(instrumentation).Start(ctx, name, trace.WithAttributes(attrs...)) //nolint:spancheck // the function that is returned ends it
-	return ctx, func(err *error) { End(span, err) } //nolint:spancheck // the function that is returned ends it
+	return ctx, func(err *error) { End(span, err) }                                                               //nolint:spancheck // the function that is returned ends it
 }
 
 // Begin starts a span by a provider, which may be nil: then the span is one that keeps nothing. It is below the one in

@@ -29,8 +29,9 @@ func main() {
 	natsListen := flag.String("nats-listen", "127.0.0.1:4222", "host:port of NATS")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *dir, *etcdListen, *natsListen); err != nil {
+	err := run(ctx, *dir, *etcdListen, *natsListen)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "backing:", err)
 		os.Exit(1)
 	}
