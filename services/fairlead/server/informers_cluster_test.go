@@ -82,6 +82,10 @@ func TestInformers(t *testing.T) {
 		if err := cluster.CoreV1().Namespaces().Delete(context.Background(), system, kmetav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)
 		}
+		mine := kmetav1.ListOptions{LabelSelector: kube.LabelInstallation + "=" + installation}
+		if err := cluster.RbacV1().ClusterRoleBindings().DeleteCollection(context.Background(), kmetav1.DeleteOptions{}, mine); err != nil {
+			t.Error(err)
+		}
 	})
 	log := slog.New(slog.DiscardHandler)
 	client := etcdtest.Start(t)

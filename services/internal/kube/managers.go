@@ -4,10 +4,10 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -26,12 +26,7 @@ func (c *Client) former(e kmetav1.ManagedFieldsEntry) bool {
 
 // hasFormer tells whether the former field manager owns fields of an object.
 func (c *Client) hasFormer(obj *unstructured.Unstructured) bool {
-	for _, e := range obj.GetManagedFields() {
-		if c.former(e) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(obj.GetManagedFields(), c.former)
 }
 
 // adopt makes the fields of the former manager ours, so that the next apply takes away those that are no longer wanted.
@@ -48,7 +43,7 @@ func (c *Client) adopt(ctx context.Context, resource dynamic.ResourceInterface, 
 		}
 		set := &fieldpath.Set{}
 		if e.FieldsV1 != nil {
-			if err := set.FromJSON(bytes.NewReader(e.FieldsV1.Raw)); err != nil {
+			if err := set.FromJSON(e.FieldsV1.GetRawReader()); err != nil {
 				return fmt.Errorf("fields of manager %s: %w", e.Manager, err)
 			}
 		}
@@ -61,7 +56,7 @@ func (c *Client) adopt(ctx context.Context, resource dynamic.ResourceInterface, 
 	if err != nil {
 		return fmt.Errorf("fields of manager %s: %w", c.component, err)
 	}
-	mine.Manager, mine.FieldsV1 = c.component, &kmetav1.FieldsV1{Raw: raw}
+	mine.Manager, mine.FieldsV1 = c.component, kmetav1.NewFieldsV1(string(raw))
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "replace", "path": "/metadata/managedFields", "value": append(entries, *mine)},
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": obj.GetResourceVersion()},

@@ -278,7 +278,7 @@ func (m *Member) leave(s *shard) {
 			m.mu.Unlock()
 			err := m.release(s)
 			if err != nil {
-				pause(context.Background(), retryPause)
+				pause(context.Background())
 			}
 			m.mu.Lock()
 			if err == nil {
@@ -301,7 +301,7 @@ func (m *Member) acquire(s *shard, under *session) {
 		Else(clientv3.OpGet(s.key)).Commit()
 	if err != nil {
 		m.log.Warn("a shard could not be taken; it is tried again", "group", s.group.name, "shard", s.index, "error", err)
-		pause(ctx, retryPause)
+		pause(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

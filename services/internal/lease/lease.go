@@ -154,7 +154,7 @@ func (m *Member) Run(ctx context.Context) error {
 				told = true
 				m.log.WarnContext(ctx, "no lease from etcd; nothing is worked on until there is one", "error", err)
 			}
-			pause(ctx, retryPause)
+			pause(ctx)
 			continue
 		}
 		told = false
@@ -214,9 +214,9 @@ func (m *Member) stepAll() {
 	m.tell()
 }
 
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
+// pause waits before another try, or until ctx ends.
+func pause(ctx context.Context) {
+	t := time.NewTimer(retryPause)
 	defer t.Stop()
 	select {
 	case <-t.C:

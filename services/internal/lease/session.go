@@ -187,7 +187,7 @@ func (m *Member) register(ctx context.Context, s *session) {
 				return
 			}
 			m.log.WarnContext(ctx, "the registration could not be written; it is tried again", "error", err)
-			pause(ctx, retryPause)
+			pause(ctx)
 			m.signal()
 		}
 	}

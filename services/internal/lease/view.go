@@ -78,7 +78,7 @@ func (m *Member) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := m.watchOnce(ctx); err != nil && ctx.Err() == nil {
 			m.log.DebugContext(ctx, "members and shards are read anew", "error", err)
-			pause(ctx, retryPause)
+			pause(ctx)
 		}
 	}
 }

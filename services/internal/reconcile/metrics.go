@@ -42,8 +42,7 @@ func newStepMetrics(reg prometheus.Registerer) (*stepMetrics, error) {
 // registered registers a collector, or returns the one of its kind that is registered already.
 func registered[C prometheus.Collector](reg prometheus.Registerer, c C) (C, error) {
 	err := reg.Register(c)
-	var there prometheus.AlreadyRegisteredError
-	if errors.As(err, &there) {
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if other, ok := there.ExistingCollector.(C); ok {
 			return other, nil
 		}

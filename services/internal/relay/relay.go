@@ -203,8 +203,7 @@ func Pass[P, Req, Res any](l *Leader[P], from grpc.BidiStreamingServer[Req, Res]
 
 // passed is the error of a stream that was passed on, or why it was not to go on.
 func passed(ctx context.Context, err error) error {
-	var away *apierror.Error
-	if errors.As(context.Cause(ctx), &away) {
+	if away, ok := errors.AsType[*apierror.Error](context.Cause(ctx)); ok {
 		return away
 	}
 	return err
