@@ -179,7 +179,7 @@ func (s *eventSink) Patch(e *corev1.Event, data []byte) (*corev1.Event, error) {
 func (s *eventSink) unlessOver(e *corev1.Event) func(*corev1.Event, error) (*corev1.Event, error) {
 	return func(out *corev1.Event, err error) (*corev1.Event, error) {
 		if err != nil && s.ctx.Err() != nil {
-			return e, nil
+			return e, nil //nolint:nilerr // nobody is there to be told
 		}
 		return out, err
 	}

@@ -29,17 +29,17 @@ type Proxy struct {
 }
 
 // New starts a proxy on loopback for the server at an address, until the test ends. The network is `tcp` or `unix`.
-func New(t testing.TB, network, target string) *Proxy {
-	t.Helper()
+func New(tb testing.TB, network, target string) *Proxy {
+	tb.Helper()
 	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &Proxy{network: network, target: target, listener: l, conns: map[net.Conn]struct{}{}, open: make(chan struct{}), ended: make(chan struct{})}
 	close(p.open)
 	p.wg.Go(p.serve)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		close(p.ended)
 		_ = l.Close() // ends serve
 		p.Cut()
