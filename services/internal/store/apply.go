@@ -51,7 +51,7 @@ func (c *Cache) apply(events []*clientv3.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	recorded := false
-	for _, u := range updates {
+	for i, u := range updates {
 		switch {
 		case u.revision <= c.applied:
 			continue // it was in what filled the cache
@@ -60,7 +60,8 @@ func (c *Cache) apply(events []*clientv3.Event) {
 			continue
 		}
 		delete(c.unreadable, u.path)
-		if ch := (&change{revision: u.revision, object: u.to, previous: c.set(u.path, u.to)}); ch.object != nil || ch.previous != nil {
+		joint := i > 0 && updates[i-1].revision == u.revision || i+1 < len(updates) && updates[i+1].revision == u.revision
+		if ch := (&change{revision: u.revision, joint: joint, object: u.to, previous: c.set(u.path, u.to)}); ch.object != nil || ch.previous != nil {
 			c.record(ch)
 			recorded = true
 		}

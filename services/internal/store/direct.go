@@ -21,8 +21,12 @@ func (r *watchRun) catchUp(ctx context.Context) (cursor, error) {
 	ctx, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
 	r.next = r.cache.end()
+	start := r.from + 1
+	if r.again {
+		start = r.from
+	}
 	watch := r.store.client.Watch(ctx, r.store.keys.kind(r.cache.kind),
-		clientv3.WithPrefix(), clientv3.WithRev(r.from+1), clientv3.WithPrevKV(), clientv3.WithCreatedNotify())
+		clientv3.WithPrefix(), clientv3.WithRev(start), clientv3.WithPrevKV(), clientv3.WithCreatedNotify())
 	ticker := time.NewTicker(askInterval)
 	defer ticker.Stop()
 	created := false
@@ -36,7 +40,7 @@ func (r *watchRun) catchUp(ctx context.Context) (cursor, error) {
 			if err != nil {
 				return cursor{}, err
 			}
-			if at, ok := r.cache.after(reached); ok {
+			if at, ok := r.cache.after(reached, false); ok {
 				return at, nil
 			}
 			if created {
@@ -63,10 +67,13 @@ func (r *watchRun) tellDirect(ctx context.Context, resp clientv3.WatchResponse) 
 		return 0, r.store.etcdError(ctx, err)
 	}
 	if resp.IsProgressNotify() {
+		r.beyond(nil)
 		return resp.Header.Revision, nil
 	}
-	var reached int64
-	for _, ev := range resp.Events {
+	if len(resp.Events) == 0 {
+		return 0, nil
+	}
+	for _, ev := range r.beyond(resp.Events) {
 		ch, err := r.changeOf(ev)
 		if err != nil {
 			return 0, err
@@ -74,9 +81,26 @@ func (r *watchRun) tellDirect(ctx context.Context, resp clientv3.WatchResponse) 
 		if err := r.tell(ch); err != nil {
 			return 0, err
 		}
-		reached = ev.Kv.ModRevision
 	}
-	return reached, nil
+	return resp.Events[len(resp.Events)-1].Kv.ModRevision, nil
+}
+
+// beyond leaves out of the first events the one that the watcher knows: that of the revision it comes from, unless that
+// revision holds several.
+func (r *watchRun) beyond(events []*clientv3.Event) []*clientv3.Event {
+	if !r.again {
+		return events
+	}
+	r.again = false
+	same := 0
+	for same < len(events) && events[same].Kv.ModRevision == r.from {
+		same++
+	}
+	if same > 1 {
+		return events
+	}
+	r.cache.foundSingle(r.from)
+	return events[same:]
 }
 
 // changeOf decodes an event of etcd, which must have the state before.

@@ -15,6 +15,8 @@ type change struct {
 	previous *entry
 	// object is the state after; nil for a deletion.
 	object *entry
+	// joint tells that its revision holds other changes of the kind, too.
+	joint bool
 	// size is about how much memory the change holds.
 	size int
 
@@ -31,8 +33,9 @@ func (c *change) gone() *entry {
 
 // history is the newest changes of a kind, oldest first. Each has a sequence number.
 type history struct {
-	// base is the revision after which no change is missing.
+	// base is the revision after which no change is missing. single tells that base itself holds no more than one.
 	base    int64
+	single  bool
 	changes []*change
 	// first is the sequence number of changes[0].
 	first    int64
@@ -44,14 +47,21 @@ type history struct {
 // cursor is a reader's place in a history.
 type cursor struct {
 	next int64
-	// after is a revision up to which the reader knows everything already.
+	// after is a revision up to which the reader knows everything already, but for what again says.
 	after int64
+	// again tells that the reader may know only a part of the revision after, where that holds several changes.
+	again bool
+}
+
+// wants tells whether a reader at c has to be told of a change.
+func (c cursor) wants(ch *change) bool {
+	return ch.revision > c.after || c.again && ch.revision == c.after && ch.joint
 }
 
 // reset forgets all changes: what comes next follows revision. Readers of what was before are behind.
 func (h *history) reset(revision int64) {
 	h.first += int64(len(h.changes)) + 1
-	h.changes, h.bytes, h.base = nil, 0, revision
+	h.changes, h.bytes, h.base, h.single = nil, 0, revision, false
 }
 
 // add appends a change, and forgets the oldest where that takes too much room.
@@ -59,7 +69,7 @@ func (h *history) add(c *change) {
 	h.changes = append(h.changes, c)
 	h.bytes += c.size
 	for len(h.changes) > h.maxCount || (h.bytes > h.maxBytes && len(h.changes) > 1) {
-		h.base = h.changes[0].revision
+		h.base, h.single = h.changes[0].revision, !h.changes[0].joint
 		h.bytes -= h.changes[0].size
 		h.changes[0] = nil
 		h.changes = h.changes[1:]
@@ -67,13 +77,25 @@ func (h *history) add(c *change) {
 	}
 }
 
-// after returns the place of the first change after revision, and false when the history does not reach back so far.
-func (h *history) after(revision int64) (cursor, bool) {
-	if revision < h.base {
+// after returns the place of the first change after revision, and false when the history does not reach back so far. again
+// asks for those of the revision itself, too, where it holds several.
+func (h *history) after(revision int64, again bool) (cursor, bool) {
+	if revision < h.base || again && revision == h.base && !h.single {
 		return cursor{}, false
 	}
-	i := sort.Search(len(h.changes), func(i int) bool { return h.changes[i].revision > revision })
-	return cursor{next: h.first + int64(i), after: revision}, true
+	c := cursor{after: revision, again: again}
+	i := sort.Search(len(h.changes), func(i int) bool {
+		return h.changes[i].revision > revision || again && h.changes[i].revision == revision
+	})
+	c.next = h.first + int64(i)
+	return c, true
+}
+
+// foundSingle notes that a revision holds no more than one change.
+func (h *history) foundSingle(revision int64) {
+	if revision == h.base {
+		h.single = true
+	}
 }
 
 // read adds the changes at c to out, as far as there is room for them, and returns where to go on. The result is false when
@@ -85,7 +107,7 @@ func (h *history) read(c cursor, out []*change) ([]*change, cursor, bool) {
 	rest := h.changes[c.next-h.first:]
 	rest = rest[:min(cap(out)-len(out), len(rest))]
 	for _, ch := range rest {
-		if ch.revision > c.after {
+		if c.wants(ch) {
 			out = append(out, ch)
 		}
 	}

@@ -68,8 +68,9 @@ type WatchOptions struct {
 	LabelSelector labels.Selector
 	// FieldSelector chooses by metadata.name and metadata.namespace; nil chooses all.
 	FieldSelector fields.Selector
-	// ResourceVersion is the version after which changes are wanted. Empty: first every object of the newest state, then
-	// changes; 0: the same with any state.
+	// ResourceVersion is the version after which changes are wanted. Those of the version itself are told again where it holds
+	// several changes of the kind, as a transaction makes: a watcher that was cut off may know only some of them. Empty: first
+	// every object of the newest state, then changes; 0: the same with any state.
 	ResourceVersion string
 	// SendInitialEvents, if given, says whether every object is sent first; after them comes a bookmark that is annotated
 	// with InitialEventsEnd.

@@ -27,6 +27,9 @@ type watchRun struct {
 	next int64
 	// from is the revision after which changes are told, unless initial.
 	from int64
+	// again tells that the watcher may know only a part of the revision from: it is told of all of it again where it holds
+	// several changes of the kind.
+	again bool
 	// initial sends all objects first, and marked tells of their end.
 	initial, marked bool
 	bookmarks       bool
@@ -51,6 +54,7 @@ func (s *Store) newWatchRun(ctx context.Context, k kinds.Kind, o WatchOptions) (
 	if o.SendInitialEvents != nil {
 		r.initial, r.marked = *o.SendInitialEvents, *o.SendInitialEvents
 	}
+	r.again = version != 0 && !r.initial
 	if err := r.cache.waitSyncedLimited(ctx); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,7 @@ func (r *watchRun) run(ctx context.Context) error {
 		}
 	}
 	r.told = max(r.told, r.from)
-	at, ok := r.cache.after(r.from)
+	at, ok := r.cache.after(r.from, r.again)
 	if !ok {
 		var err error
 		if at, err = r.catchUp(ctx); err != nil {
@@ -193,11 +197,19 @@ func (r *watchRun) bookmark(revision int64, annotations map[string]string) error
 	return r.emit(Bookmark, r.cache.form.entry("", &stored{object: obj, value: value, revision: revision}))
 }
 
-// after returns the place in the history after a revision, and false when the history does not reach back so far.
-func (c *Cache) after(revision int64) (cursor, bool) {
+// after returns the place in the history after a revision, and false when the history does not reach back so far. again asks
+// for the changes of the revision itself, too, where it holds several.
+func (c *Cache) after(revision int64, again bool) (cursor, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.history.after(revision)
+	return c.history.after(revision, again)
+}
+
+// foundSingle notes for the next watcher that a revision holds no more than one change.
+func (c *Cache) foundSingle(revision int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.foundSingle(revision)
 }
 
 // end is the place after all changes in the history.

@@ -31,6 +31,8 @@ func watchTests() map[string]func(*testing.T, *store.Store) {
 		"WatchesFollowWritesWithoutGaps":   testNoGaps,
 		"WatchFromBeforeTheCache":          testBeforeCache,
 		"WatchDeletedCarriesItsOwnVersion": testDeletedVersion,
+		"WatchResumesInATransaction":       testWatchTransaction,
+		"WatchResumesInAnOldTransaction":   testWatchOldTransaction,
 	}
 }
 
@@ -296,4 +298,49 @@ func testDeletedVersion(t *testing.T, s *store.Store) {
 	if got, want := ev.Object.GetMetadata().GetResourceVersion(), last.GetMetadata().GetResourceVersion(); got != want {
 		t.Errorf("the version of the DELETED event is %s, want %s", got, want)
 	}
+}
+
+// commitThree changes three services in one revision, which it returns.
+func commitThree(t *testing.T, s *store.Store) string {
+	t.Helper()
+	goes := store.KeyOf(create(t, s, "a/goes")[0])
+	changes := store.KeyOf(create(t, s, "a/changes")[0])
+	tx := s.Begin()
+	must[*servingv1.Service](t)(services(t, s.In(tx)).Create(t.Context(), Service("a", "comes")))
+	relabel(t, s.In(tx), changes, "x=y")
+	must[*servingv1.Service](t)(services(t, s.In(tx)).Delete(t.Context(), goes, store.DeleteOptions{}))
+	return fmt.Sprint(must[int64](t)(s.Commit(t.Context(), tx.Operations())))
+}
+
+// resume watches from a version on that is that of an event: of a transaction, of which it is told as a whole, or of a single
+// write, of which it is not.
+func resume(t *testing.T, s *store.Store, transaction, single string) {
+	t.Helper()
+	for i := range 2 { // the second time, more is known
+		w := startWatch(t, s, store.WatchOptions{ResourceVersion: transaction})
+		if d := cmp.Diff([]string{"ADDED a/comes", "MODIFIED a/changes", "DELETED a/goes", "ADDED a/last"}, next(t, w, 4)); d != "" {
+			t.Errorf("from the version of a transaction (-want +got):\n%s", d)
+		}
+		w = startWatch(t, s, store.WatchOptions{ResourceVersion: single})
+		made := create(t, s, fmt.Sprintf("b/%d", i))[0]
+		if d := cmp.Diff([]string{"ADDED " + store.KeyOf(made).String()}, next(t, w, 1)); d != "" {
+			t.Errorf("from the version of a single write (-want +got):\n%s", d)
+		}
+		single = made.GetMetadata().GetResourceVersion()
+	}
+}
+
+// testWatchTransaction has watchers come back that were cut off within a transaction.
+func testWatchTransaction(t *testing.T, s *store.Store) {
+	if err := s.Cache(Services(t)).WaitSynced(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	transaction := commitThree(t, s)
+	resume(t, s, transaction, create(t, s, "a/last")[0].GetMetadata().GetResourceVersion())
+}
+
+// testWatchOldTransaction has them come back to a process whose cache knows nothing of what was before.
+func testWatchOldTransaction(t *testing.T, s *store.Store) {
+	transaction := commitThree(t, s)
+	resume(t, s, transaction, create(t, s, "a/last")[0].GetMetadata().GetResourceVersion())
 }
