@@ -34,8 +34,8 @@ const (
 // errGap tells that there are changes that the feed has not seen and will not see.
 var errGap = errors.New("etcd has no record of the changes that come next")
 
-// feed is the store's one watch of etcd, over all keys of the installation. It feeds all caches, so that a write of any kind
-// takes all of them on.
+// feed is the store's one watch of etcd, over the objects of the installation. It feeds all caches, so that a write of any
+// kind takes all of them on.
 type feed struct {
 	store    *Store
 	wg       *sync.WaitGroup
@@ -185,8 +185,9 @@ func (f *feed) follow(ctx context.Context) error {
 	watching, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
 	defer f.stands.Store(false)
-	watch := f.store.client.Watch(watching, f.store.keys.prefix+"/",
-		clientv3.WithPrefix(), clientv3.WithRev(f.position.revision()+1), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
+	from, end := f.store.keys.objects()
+	watch := f.store.client.Watch(watching, from,
+		clientv3.WithRange(end), clientv3.WithRev(f.position.revision()+1), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
 	var a asking
 	defer a.stop()
 	for {
@@ -199,7 +200,9 @@ func (f *feed) follow(ctx context.Context) error {
 			if err := f.receive(watching, resp); err != nil {
 				return err
 			}
-			err = a.created(watching, f)
+			if err = a.created(watching, f); err == nil {
+				err = a.moved(watching, f)
+			}
 		case <-f.ask:
 			err = a.now(watching, f)
 		case <-f.want:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 )
@@ -15,8 +17,8 @@ import (
 const (
 	// clusterSegment stands for the namespace in keys of cluster-scoped kinds. No namespace can have its name.
 	clusterSegment = "_cluster"
-	// coreSegment stands for the empty API group.
-	coreSegment = "_core"
+	// coreSegment stands for the empty API group. No group can have its name.
+	coreSegment = "~core"
 	// maxSegment is the longest namespace or name.
 	maxSegment = 253
 )
@@ -120,6 +122,12 @@ func (s keyspace) parse(k kinds.Kind, path string) (Key, error) {
 		return Key{}, fmt.Errorf("etcd key %q is not one of %s", path, ResourceOf(k))
 	}
 	return key, nil
+}
+
+// objects is the range of the keys of all objects. It leaves out what no cache has: the past generations, and whatever else
+// begins with an underscore, which sorts before them.
+func (s keyspace) objects() (from, end string) {
+	return s.prefix + "/" + string(rune('_'+1)), clientv3.GetPrefixRangeEnd(s.prefix + "/")
 }
 
 // internal is a key of the store's own, beside all kinds.

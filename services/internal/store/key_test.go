@@ -30,7 +30,7 @@ func TestObjectKeys(t *testing.T) {
 	}{
 		"namespaced":     {namespaced, Key{"shop", "web"}, "/fairlead/serving.knative.dev/services/shop/web"},
 		"cluster-scoped": {cluster, Key{"", "admin"}, "/fairlead/auth.fairlead.dev/clusterroles/_cluster/admin"},
-		"no group":       {core, Key{"shop", "x"}, "/fairlead/_core/things/shop/x"},
+		"no group":       {core, Key{"shop", "x"}, "/fairlead/~core/things/shop/x"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func FuzzOperation(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `null`, `{"resource":{"Group":"g","Plural":"p"},"key":{"namespace":"a","name":"b"},"path":"/fairlead/g/p/a/b","puts":[{"path":"/fairlead/g/p/a/b","value":"eA=="}]}`,
 		`{"resource":{"Group":"g","Plural":"p"},"key":{"name":"b"},"path":"/fairlead/g/p/_cluster/b","expected":7,"deletes":[{"from":"/fairlead/g/p/_cluster/b"},{"from":"/fairlead/_history/g/p/_cluster/b/","to":"/fairlead/_history/g/p/_cluster/b0"}]}`,
-		`{"resource":{"Group":"","Plural":"p"},"key":{"namespace":"a","name":"b"},"path":"/fairlead/_core/p/a/b","puts":[{"path":"/fairlead/_history/_core/p/a/b/u/1"},{"path":"/fairlead/_core/p/a/b"}]}`,
+		`{"resource":{"Group":"","Plural":"p"},"key":{"namespace":"a","name":"b"},"path":"/fairlead/~core/p/a/b","puts":[{"path":"/fairlead/_history/~core/p/a/b/u/1"},{"path":"/fairlead/~core/p/a/b"}]}`,
 		`{"resource":{"Group":"g","Plural":"p"},"key":{"namespace":"a","name":"b"},"path":"/fairlead/g/p/a/b","deletes":[{"from":"/fairlead/g/p/a/b","to":"\ufffd"}]}`,
 		`{"resource":{"Group":"..","Plural":"p"},"key":{"namespace":"a","name":"b"},"path":"/fairlead/../p/a/b"}`,
 	} {

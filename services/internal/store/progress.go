@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// asking decides when to ask etcd how far the feed's watch is. Events tell it, mostly; but what is written outside of the
-// installation moves etcd's revision without one.
+// asking decides when to ask etcd how far the feed's watch is. Events tell it, mostly; but what is written beside the objects,
+// such as leases, moves etcd's revision without one.
 type asking struct {
 	// stands tells that the watch exists. Asked before, etcd may answer for others on the stream, in a way that looks like
 	// this watch's.
@@ -20,6 +20,8 @@ type asking struct {
 	target int64
 	timer  *time.Timer
 	armed  bool
+	// asked tells that the timer is armed to ask once more.
+	asked bool
 }
 
 // created notes that the watch exists.
@@ -52,6 +54,15 @@ func (a *asking) soon(f *feed) {
 	}
 }
 
+// moved looks, once etcd has answered, whether the next question is due: those who came since do not wait until the one
+// before would have been repeated.
+func (a *asking) moved(ctx context.Context, f *feed) error {
+	if !a.asked || f.position.revision() < a.target {
+		return nil
+	}
+	return a.again(ctx, f)
+}
+
 // due fires when it is time to see whether somebody still waits.
 func (a *asking) due() <-chan time.Time {
 	if !a.armed {
@@ -62,7 +73,7 @@ func (a *asking) due() <-chan time.Time {
 
 // again asks if nothing has answered by now.
 func (a *asking) again(ctx context.Context, f *feed) error {
-	a.armed = false
+	a.stop()
 	wanted, at := f.wanted.Load(), f.position.revision()
 	switch {
 	case f.waiters.Load() == 0:
@@ -77,6 +88,7 @@ func (a *asking) again(ctx context.Context, f *feed) error {
 	}
 	a.target = max(a.target, wanted)
 	a.arm(askInterval)
+	a.asked = true
 	return a.now(ctx, f)
 }
 
@@ -90,6 +102,7 @@ func (a *asking) arm(d time.Duration) {
 }
 
 func (a *asking) stop() {
+	a.armed, a.asked = false, false
 	if a.timer != nil {
 		a.timer.Stop()
 	}

@@ -322,3 +322,27 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// BenchmarkGetAmongInternalWrites measures linearizable reads while nothing is written but keys that are no objects, such as
+// leases: no event takes the cache on.
+func BenchmarkGetAmongInternalWrites(b *testing.B) {
+	s, client := seeded(b, 100)
+	kind := storetest.Services(b)
+	ctx, cancel := context.WithCancel(b.Context())
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer cancel()
+	writer.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = client.Put(ctx, "/fairlead/_leases/x", "y")
+		}
+	})
+	for _, clients := range []int{1, 32} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			sideBySide(b, clients, func() error {
+				_, err := s.GetItem(b.Context(), kind, store.Key{Namespace: shop, Name: numbered(1)}, "")
+				return err
+			})
+		})
+	}
+}
