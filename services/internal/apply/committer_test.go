@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ type together struct {
 	apply metav1.ApplyServiceClient
 	build buildv1.BuildServiceClient
 	role  authv1.ClusterRoleServiceClient
-	// prepared is called before a document is sent to its owner; nil does nothing.
+	// prepared is called after an owner has prepared a document; nil does nothing.
 	prepared func()
 }
 
@@ -292,6 +293,34 @@ func TestAtomicApplyAmongOtherWriters(t *testing.T) {
 	}
 	if b, err := s.build.Get(ctx, &metav1.GetRequest{Namespace: "shop", Name: "b"}); err != nil || b.GetSpec().GetSteps()[0].GetImage() != "1" {
 		t.Errorf("half of it was stored: %v, %v", b, err)
+	}
+}
+
+// What comes out unchanged is part of the step: if another changes it before the others are stored, the apply begins anew.
+func TestAtomicApplyOfWhatIsUnchanged(t *testing.T) {
+	s := startTogether(t)
+	ctx := as(t, "alice")
+	if _, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: []byte(roleDoc("viewer", "get"))}); err != nil {
+		t.Fatal(err)
+	}
+	var count atomic.Int64
+	s.prepared = func() {
+		if count.Add(1) == 2 { // both are prepared
+			_, err := s.role.Patch(ctx, &metav1.PatchRequest{
+				Name: "viewer", ContentType: "application/merge-patch+json", Patch: []byte(`{"rules":[{"verbs":["list"],"apiGroups":["*"],"resources":["*"]}]}`),
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	got, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: []byte(roleDoc("viewer", "get") + buildDoc("web", "x"))})
+	if d := cmp.Diff([]string{"ClusterRole viewer configured", "Build web created"}, actions(got)); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	role, err := s.role.Get(ctx, &metav1.GetRequest{Name: "viewer"})
+	if err != nil || role.GetRules()[0].GetVerbs()[0] != "get" {
+		t.Errorf("the role is not what was applied: %v, %v", role, err)
 	}
 }
 

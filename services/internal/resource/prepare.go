@@ -34,9 +34,11 @@ func (s *server) servePrepare(ctx context.Context, in proto.Message, _ protorefl
 	}
 	out := &metav1.PrepareResponse{Action: wire.Unchanged, ResourceVersion: obj.GetMetadata().GetResourceVersion()}
 	for _, op := range tx.Operations() {
-		out.Action = wire.Configured
-		if op.Expected == 0 {
+		switch {
+		case op.Expected == 0:
 			out.Action, out.ResourceVersion = wire.Created, ""
+		case !op.Keeps():
+			out.Action = wire.Configured
 		}
 		data, err := json.Marshal(op)
 		if err != nil {

@@ -20,10 +20,12 @@ const (
 	actionCreate = "create"
 	actionUpdate = "update"
 	actionDelete = "delete"
+	actionKeep   = "keep"
 )
 
 // Operation is the write of one object, ready for etcd. It touches the object's own key and those of its history, and no
-// others. It can be sent to another process, as JSON for one, to be committed there.
+// others. One that writes nothing says that the object must still be as it was. It can be sent to another process, as JSON for
+// one, to be committed there.
 type Operation struct {
 	// Resource is the kind of the object.
 	Resource apierror.Resource `json:"resource"`
@@ -33,7 +35,7 @@ type Operation struct {
 	Path string `json:"path"`
 	// Expected is the revision at which the object must have been written last; 0 means that it must not exist.
 	Expected int64 `json:"expected,omitempty"`
-	// Puts are the values to be written.
+	// Puts are the values to be written; there are neither these nor Deletes where the object stays as it is.
 	Puts []Put `json:"puts,omitempty"`
 	// Deletes are the keys to be removed.
 	Deletes []KeyRange `json:"deletes,omitempty"`
@@ -72,6 +74,9 @@ func (o *Operation) put(path string, value []byte, lease int64) {
 func (o *Operation) remove(from, to string) {
 	o.Deletes = append(o.Deletes, KeyRange{From: from, To: to})
 }
+
+// Keeps tells that nothing is written: the object, which must exist, is only compared.
+func (o *Operation) Keeps() bool { return len(o.Puts)+len(o.Deletes) == 0 }
 
 // size is how many bytes the new state of the object has.
 func (o *Operation) size() int {
@@ -125,8 +130,11 @@ func (o *Operation) check(keys keyspace) error {
 	if path != o.Path {
 		return apierror.BadRequest("operation %q: its key in etcd is %q, want %q", o.Summary, o.Path, path)
 	}
-	if o.Expected < 0 || len(o.Puts)+len(o.Deletes) == 0 {
+	if o.Expected < 0 || o.Expected == 0 && o.Keeps() {
 		return apierror.BadRequest("operation %q: it expects revision %d and writes nothing that could follow", o.Summary, o.Expected)
+	}
+	if o.Keeps() {
+		return nil
 	}
 	past := keys.past(k, o.Key)
 	within := func(key string) bool { return key == path || strings.HasPrefix(key, past) }

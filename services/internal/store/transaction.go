@@ -33,8 +33,8 @@ type Tx struct {
 // Begin returns an empty transaction.
 func (s *Store) Begin() *Tx { return &Tx{} }
 
-// In returns a view of s whose writes check and return all that real ones do, and are noted in tx instead of written. Its
-// reads do not see them, so that an object can be written once in a transaction. Objects that it returns have no new
+// In returns a view of s whose writes check and return all that real ones do, and are noted in tx instead of written. A write
+// that changes nothing is noted as the condition that the object stays as it is. Its reads do not see them, so that an object can be written once in a transaction. Objects that it returns have no new
 // resourceVersion: it is the revision of the commit.
 func (s *Store) In(tx *Tx) *Store {
 	view := *s
@@ -86,7 +86,7 @@ func checkTogether(ops []Operation) error {
 func name(op Operation) string { return op.Resource.String() + " " + op.Key.String() }
 
 // Commit writes all operations in one transaction of etcd, if the objects of all are as they expect, and returns its
-// revision, which becomes the resourceVersion of all of them. Otherwise nothing is written, and the Conflict names the
+// revision, which becomes the resourceVersion of all that it writes. Otherwise nothing is written, and the Conflict names the
 // objects that moved. After an error that is no refusal, such as a Timeout, it may have happened.
 func (s *Store) Commit(ctx context.Context, operations []Operation) (revision int64, err error) {
 	defer s.metrics.observeCommit(ctx, &err)()

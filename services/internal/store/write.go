@@ -163,8 +163,13 @@ func (s *Store) mutate(ctx context.Context, k kinds.Kind, key Key, fn func(*stor
 			return nil, err
 		}
 		op, err := s.operation(k, key, path, current, next)
-		if err != nil || op == nil {
-			return next, err
+		switch {
+		case err != nil:
+			return nil, err
+		case op == nil && s.tx == nil:
+			return next, nil
+		case op == nil: // that it stays as it is holds for the transaction only while nobody else changes it
+			op = newOperation(k, key, path, current.revision, actionKeep)
 		}
 		revision, latest, err := s.commit(ctx, k, op)
 		switch {

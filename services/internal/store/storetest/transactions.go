@@ -25,6 +25,7 @@ func transactionTests() map[string]func(*testing.T, *store.Store) {
 	return map[string]func(*testing.T, *store.Store){
 		"TransactionWritesAllOrNothing":  testTransaction,
 		"TransactionNamesWhatMoved":      testTransactionConflict,
+		"TransactionComparesWhatItKeeps": testTransactionKeeps,
 		"TransactionIsFenced":            testTransactionFenced,
 		"TransactionTakesAKeyOnce":       testTransactionTwice,
 		"TransactionHasLimits":           testTransactionLimits,
@@ -68,7 +69,8 @@ func testTransaction(t *testing.T, s *store.Store) {
 	changed := respec(t, view, changes, "a")
 	must[*servingv1.Service](t)(services(t, view).Delete(t.Context(), goes, store.DeleteOptions{}))
 	must[store.Object](t)(view.Create(t.Context(), ClusterRoles(t), clusterRole("viewer")))
-	relabel(t, view, store.KeyOf(create(t, s, "shop/stays")[0])) // changes nothing, and is not noted
+	stays := create(t, s, "shop/stays")[0]
+	relabel(t, view, store.KeyOf(stays)) // changes nothing
 	if got := names(list(t, s, store.ListOptions{}).Items); len(got) != 3 {
 		t.Errorf("before the commit, there are %v", got)
 	}
@@ -80,16 +82,17 @@ func testTransaction(t *testing.T, s *store.Store) {
 	if d := cmp.Diff([]string{
 		"create services.serving.knative.dev shop/comes", "update services.serving.knative.dev shop/changes",
 		"delete services.serving.knative.dev shop/goes", "create clusterroles.auth.fairlead.dev viewer",
+		"keep services.serving.knative.dev shop/stays",
 	}, summaries); d != "" {
 		t.Errorf("operations (-want +got):\n%s", d)
 	}
 	revision := must[int64](t)(s.Commit(t.Context(), operations))
-	want := []*servingv1.Service{changed, made}
-	for _, o := range want {
+	want := []*servingv1.Service{changed, made, stays}
+	for _, o := range want[:2] {
 		o.Metadata.ResourceVersion = fmt.Sprint(revision)
 	}
 	got := list(t, s, store.ListOptions{}).Items
-	if d := cmp.Diff(want, got[:2], protocmp.Transform()); d != "" || len(got) != 3 {
+	if d := cmp.Diff(want, got, protocmp.Transform()); d != "" {
 		t.Errorf("after the commit (-want +got):\n%s", d)
 	}
 	if h := history(t, s, changes); len(h) != 1 {
@@ -119,6 +122,29 @@ func testTransactionConflict(t *testing.T, s *store.Store) {
 	}
 	if d := cmp.Diff(before, list(t, s, store.ListOptions{}).Items, protocmp.Transform()); d != "" {
 		t.Errorf("something was written (-before +after):\n%s", d)
+	}
+}
+
+// testTransactionKeeps has an object change that a transaction was to leave as it is, alone and with one that it writes.
+func testTransactionKeeps(t *testing.T, s *store.Store) {
+	key := store.KeyOf(create(t, s, "shop/stays")[0])
+	for _, others := range [][]string{nil, {"comes"}} {
+		tx := s.Begin()
+		relabel(t, s.In(tx), key)
+		for _, name := range others {
+			must[*servingv1.Service](t)(services(t, s.In(tx)).Create(t.Context(), Service("shop", name)))
+		}
+		operations := carried(t, tx.Operations())
+		must[int64](t)(s.DryRun().Commit(t.Context(), operations))
+		respec(t, s, key, fmt.Sprint(len(others)))
+		_, err := s.Commit(t.Context(), operations)
+		wantReason(t, err, apierror.ReasonConflict)
+		if err == nil || !strings.Contains(err.Error(), "shop/stays was changed") {
+			t.Errorf("error: got %v, want one that says what changed", err)
+		}
+	}
+	if d := cmp.Diff([]string{"shop/stays"}, names(list(t, s, store.ListOptions{}).Items)); d != "" {
+		t.Errorf("objects (-want +got):\n%s", d)
 	}
 }
 

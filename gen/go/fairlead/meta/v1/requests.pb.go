@@ -898,7 +898,7 @@ type PrepareResponse struct {
 	Action string `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
 	// The version that the object has; empty where it is to be created.
 	ResourceVersion string `protobuf:"bytes,2,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
-	// What is to be written, in the store's own form; empty where nothing changes.
+	// What is to be written, or to stay as it is, in the store's own form.
 	Operations    [][]byte `protobuf:"bytes,3,rep,name=operations,proto3" json:"operations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
