@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func serverOnEtcd(t *testing.T, name string, lines ...*nettest.Proxy) *harness.S
 		endpoints[i] = "http://" + l.Address()
 	}
 	return anotherServer(t, name, func(cfg *harness.ServerConfig) {
-		cfg.Flags = append(cfg.Flags[:len(cfg.Flags):len(cfg.Flags)], "--etcd-endpoints", strings.Join(endpoints, ","))
+		cfg.Flags = append(slices.Clip(cfg.Flags), "--etcd-endpoints", strings.Join(endpoints, ","))
 	})
 }
 

@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func twoServers(t *testing.T) (first, second *harness.Server) {
 	shared := backing(t, t.TempDir())
 	start := func(change func(*harness.ServerConfig)) *harness.Server {
 		return anotherServer(t, "two", func(cfg *harness.ServerConfig) {
-			cfg.Flags = append(cfg.Flags[:len(cfg.Flags):len(cfg.Flags)], "--etcd-endpoints", shared.Etcd, "--nats-url", shared.NATS)
+			cfg.Flags = append(slices.Clip(cfg.Flags), "--etcd-endpoints", shared.Etcd, "--nats-url", shared.NATS)
 			change(cfg)
 		})
 	}

@@ -33,7 +33,7 @@ func (b *builder) run(ctx context.Context) {
 		case err != nil || code >= http.StatusInternalServerError:
 			wait(ctx, 500*time.Millisecond)
 		default:
-			b.load.fault("create build %s: %d %s", name, code, answer)
+			b.load.faultf("create build %s: %d %s", name, code, answer)
 			return
 		}
 	}
@@ -48,7 +48,7 @@ func (b *builder) finished(ctx context.Context, name string) bool {
 			return false
 		}
 		if err != nil || code != http.StatusOK {
-			b.load.fault("build %s was acknowledged, and reads %d %v", name, code, err)
+			b.load.faultf("build %s was acknowledged, and reads %d %v", name, code, err)
 			return false
 		}
 		for _, c := range m.Status.Conditions {
@@ -57,7 +57,7 @@ func (b *builder) finished(ctx context.Context, name string) bool {
 			case c.Status == "True":
 				return true
 			case c.Status == "False":
-				b.load.fault("build %s failed: %s: %s", name, c.Reason, c.Message)
+				b.load.faultf("build %s failed: %s: %s", name, c.Reason, c.Message)
 				return true
 			}
 		}
@@ -70,7 +70,7 @@ func (b *builder) settle(ctx context.Context) int {
 	n := 0
 	for _, name := range b.made {
 		if !b.finished(ctx, name) {
-			b.load.fault("build %s is stuck", name)
+			b.load.faultf("build %s is stuck", name)
 			continue
 		}
 		n++

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,9 +107,5 @@ func (d *Door) read(ctx context.Context, path string, into any) (int, error) {
 }
 
 func (r resource) path(namespace string, name ...string) string {
-	p := "/apis/" + r.apiVersion + "/namespaces/" + namespace + "/" + r.plural
-	for _, n := range name {
-		p += "/" + n
-	}
-	return p
+	return strings.Join(append([]string{"/apis", r.apiVersion, "namespaces", namespace, r.plural}, name...), "/")
 }

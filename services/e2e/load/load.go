@@ -151,8 +151,8 @@ func (l *Load) expected(r resource) map[string]int64 {
 	return out
 }
 
-// fault notes what must not be.
-func (l *Load) fault(format string, args ...any) {
+// faultf notes what must not be.
+func (l *Load) faultf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.faults) < 50 {

@@ -113,7 +113,7 @@ func (f *fakeDoor) watch(w http.ResponseWriter, r *http.Request) {
 			e := f.events[next]
 			version := number(e["object"].(map[string]any)["metadata"].(map[string]any)["resourceVersion"].(string))
 			if version > from && strings.HasPrefix(e["path"].(string), r.URL.Path+"/") {
-				_ = json.NewEncoder(w).Encode(e)
+				write(w, e)
 			}
 		}
 		moved := f.moved
@@ -129,7 +129,13 @@ func (f *fakeDoor) watch(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, code int, body any) {
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body)
+	write(w, body)
+}
+
+func write(w http.ResponseWriter, body any) {
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		panic(http.ErrAbortHandler) // the client has gone
+	}
 }
 
 func TestCheckTellsWhatIsLost(t *testing.T) {

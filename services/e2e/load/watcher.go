@@ -135,13 +135,13 @@ func (w *watcher) take(kind string, object []byte) error {
 	case "ADDED", "MODIFIED":
 		w.events++
 		if version <= w.version[name] {
-			w.load.fault("%s: %s of %s at version %d came after %d", w.name, kind, name, version, w.version[name])
+			w.load.faultf("%s: %s of %s at version %d came after %d", w.name, kind, name, version, w.version[name])
 		}
 		w.objects[name], w.version[name] = m.value(), version
 	case "DELETED":
 		w.events++
 		if _, ok := w.objects[name]; !ok {
-			w.load.fault("%s: %s was deleted without having been", w.name, name)
+			w.load.faultf("%s: %s was deleted without having been", w.name, name)
 		}
 		delete(w.objects, name)
 	}
@@ -169,12 +169,12 @@ func (w *watcher) settle(ctx context.Context, expected map[string]int64) {
 		case <-ctx.Done():
 			for name, value := range expected {
 				if got, ok := have[name]; !ok || got != value {
-					w.load.fault("%s: %s is %d (known: %t), and should be %d", w.name, name, got, ok, value)
+					w.load.faultf("%s: %s is %d (known: %t), and should be %d", w.name, name, got, ok, value)
 				}
 			}
 			for name := range have {
 				if _, ok := expected[name]; !ok {
-					w.load.fault("%s: %s is there, and should not be", w.name, name)
+					w.load.faultf("%s: %s is there, and should not be", w.name, name)
 				}
 			}
 			return

@@ -91,7 +91,7 @@ func (w *writer) write(ctx context.Context, o *account) {
 	case (code == http.StatusConflict || code == http.StatusNotFound) && len(o.maybe) > 0:
 		w.check(ctx, o) // an earlier write came to pass after all
 	default:
-		w.load.fault("%s %s: %d %s, and the object should be as written before: %s", method, path, code, answer, o.known)
+		w.load.faultf("%s %s: %d %s, and the object should be as written before: %s", method, path, code, answer, o.known)
 		w.check(ctx, o)
 	}
 }
@@ -104,7 +104,7 @@ func (w *writer) check(ctx context.Context, o *account) {
 		return // settle looks again
 	}
 	if err != nil || code != http.StatusOK && code != http.StatusNotFound {
-		w.load.fault("read %s: %d %v", o.name, code, err)
+		w.load.faultf("read %s: %d %v", o.name, code, err)
 		return
 	}
 	seen := state{present: code == http.StatusOK}
@@ -112,7 +112,7 @@ func (w *writer) check(ctx context.Context, o *account) {
 		seen.value = m.value()
 	}
 	if seen != o.known && !slices.Contains(o.maybe, seen) {
-		w.load.fault("%s %s is %s, but %s was acknowledged (unknown since: %v)", w.resource.kind, o.name, seen, o.known, o.maybe)
+		w.load.faultf("%s %s is %s, but %s was acknowledged (unknown since: %v)", w.resource.kind, o.name, seen, o.known, o.maybe)
 	}
 	o.known = seen
 }
@@ -122,7 +122,7 @@ func (w *writer) settle(ctx context.Context) {
 	for _, o := range w.objects {
 		w.check(ctx, o)
 		if ctx.Err() != nil {
-			w.load.fault("%s %s: the front door does not answer", w.resource.kind, o.name)
+			w.load.faultf("%s %s: the front door does not answer", w.resource.kind, o.name)
 			return
 		}
 	}

@@ -168,7 +168,7 @@ func (t Target) call(ctx context.Context, c Cell) error {
 		return err
 	case <-timer.C:
 		cancel()
-		_ = <-first // it was not refused, and ends since we end it
+		<-first // it was not refused, and ends since we end it
 		return nil
 	}
 }

@@ -51,7 +51,7 @@ type server struct {
 
 func startServer(t *testing.T, binary, dir string) *server {
 	t.Helper()
-	cmd := exec.Command(binary, dir) //nolint:noctx // it ends with its standard input
+	cmd := exec.Command(binary, dir)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
