@@ -168,7 +168,7 @@ func (t Target) call(ctx context.Context, c Cell) error {
 		return err
 	case <-timer.C:
 		cancel()
-		<-first // it was not refused, and ends since we end it
+		<-first //nolint:errcheck // it was not refused, and ends since we end it
 		return nil
 	}
 }
