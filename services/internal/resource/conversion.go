@@ -49,18 +49,12 @@ func (s *server) served(obj store.Object) (store.Object, error) {
 	return out, nil
 }
 
-// servedEvent returns an event of the store in the form that is served.
-func (s *server) servedEvent(event store.Event) (store.Event, error) {
-	if s.older == nil || event.Object == nil {
-		return event, nil
+// servedEvent returns the object of an event of the store in the form that is served.
+func (s *server) servedEvent(event store.EventType, obj store.Object) (store.Object, error) {
+	if event == store.Bookmark && s.older != nil { // has metadata only
+		return s.older.form.with(s.empty(), obj), nil
 	}
-	var err error
-	if event.Type == store.Bookmark { // has metadata only
-		event.Object = s.older.form.with(s.empty(), event.Object)
-		return event, nil
-	}
-	event.Object, err = s.served(event.Object)
-	return event, err
+	return s.served(obj)
 }
 
 // toStored returns what is stored for an object that has been admitted. old is what it replaces, nil on creation.

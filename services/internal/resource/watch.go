@@ -42,7 +42,7 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	}
 	ctx, cancel := context.WithTimeout(stream.Context(), watchTimeout(r.GetTimeoutSeconds()))
 	defer cancel()
-	watcher, err := s.deps.Store.Watch(ctx, s.stored, options)
+	watcher, err := s.deps.Store.WatchItems(ctx, s.stored, options)
 	if err != nil {
 		return err
 	}
@@ -50,18 +50,40 @@ func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stre
 	if err := stream.SendHeader(metadata.Pairs(StreamKey, "open")); err != nil { // callers see that the watch stands before anything happens
 		return fmt.Errorf("resource: begin watch of %s: %w", s.resource, err)
 	}
-	responses := newWatchResponses(out)
+	if err := s.sendEvents(stream, newWatchResponses(out), watcher); err != nil {
+		return err
+	}
+	if err := watcher.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// sendEvents sends what happens until the watch ends. It returns then even while the caller does not take what is being sent:
+// that send ends with the call.
+func (s *server) sendEvents(stream grpc.ServerStream, responses watchResponses, watcher *store.ItemWatcher) error {
+	messages, sent := make(chan proto.Message), make(chan error, 1)
+	defer close(messages)
+	go func() {
+		for msg := range messages {
+			if err := stream.SendMsg(msg); err != nil {
+				sent <- err
+				return
+			}
+		}
+	}()
 	for event := range watcher.Events() {
 		msg, err := s.watchResponse(responses, event)
 		if err != nil {
 			return err
 		}
-		if err := stream.SendMsg(msg); err != nil {
+		select {
+		case messages <- msg:
+		case err := <-sent:
 			return err
+		case <-watcher.Done():
+			return nil
 		}
-	}
-	if err := watcher.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return err
 	}
 	return nil
 }
@@ -117,21 +139,20 @@ func newWatchResponses(out protoreflect.MessageType) watchResponses {
 }
 
 // watchResponse is what callers get of an event. Where they get what the store has, all watchers share its bytes.
-func (s *server) watchResponse(r watchResponses, e store.Event) (proto.Message, error) {
-	if data := e.Encoded(); data != nil && s.older == nil {
+func (s *server) watchResponse(r watchResponses, e store.ItemEvent) (proto.Message, error) {
+	if s.older == nil {
+		data := e.Item.Encoded()
 		head := make([]byte, 0, len(e.Type)+2*maxOpening)
 		head = encoded.AppendField(head, r.kind.Number(), len(e.Type))
 		head = append(head, e.Type...)
 		return encoded.New(r.typ, encoded.AppendField(head, r.object.Number(), len(data)), data), nil
 	}
-	e, err := s.servedEvent(e)
+	obj, err := s.servedEvent(e.Type, e.Item.Object())
 	if err != nil {
 		return nil, err
 	}
 	m := r.typ.New()
 	m.Set(r.kind, protoreflect.ValueOfString(string(e.Type)))
-	if e.Object != nil {
-		m.Set(r.object, protoreflect.ValueOfMessage(e.Object.ProtoReflect()))
-	}
+	m.Set(r.object, protoreflect.ValueOfMessage(obj.ProtoReflect()))
 	return m.Interface(), nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,6 +30,9 @@ const (
 	maxUserAgent     = 256
 	maxSourceIPs     = 16
 )
+
+// UserAgentKey is the metadata key by which a gateway says which program called it.
+const UserAgentKey = "grpcgateway-user-agent"
 
 // auditing notes who did what. A nil one notes nothing.
 type auditing struct {
@@ -56,6 +60,10 @@ type audited struct {
 	response   []byte
 	// created is the name of what the call made.
 	created string
+
+	// mu is held while an event is noted: a stream may still be sending while its handler returns.
+	mu sync.Mutex
+	// answers tells that an answer was begun; guarded by mu.
 	answers bool
 }
 
@@ -94,7 +102,7 @@ func auditCalls(a *auditing) interceptor {
 			err = next(srv, &auditedStream{ServerStream: ss, of: d})
 			over = true
 			end := err
-			if d.answers && ss.Context().Err() != nil && errors.Is(ss.Context().Err(), context.Canceled) && errors.Is(end, context.Canceled) {
+			if !d.answering() && ss.Context().Err() != nil && errors.Is(ss.Context().Err(), context.Canceled) && errors.Is(end, context.Canceled) {
 				end = nil // the caller had enough
 			}
 			d.note(audit.StageResponseComplete, end)
@@ -165,8 +173,19 @@ func (d *audited) answered(resp any) {
 	}
 }
 
+// answering tells whether the call is about to be answered for the first time.
+func (d *audited) answering() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := !d.answers
+	d.answers = true
+	return first
+}
+
 // note writes the event of a stage, as far as the policy wants it.
 func (d *audited) note(stage audit.Stage, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	e := apierror.From(err)
 	d.call.Refused = e != nil && (e.Reason == apierror.ReasonUnauthorized || e.Reason == apierror.ReasonForbidden)
 	level := d.of.log.Level(&d.call, stage)
@@ -291,7 +310,7 @@ func sourceIPs(ctx context.Context) []string {
 
 // userAgent returns the program that called: the gateway's caller's, where it hands that on.
 func userAgent(ctx context.Context) string {
-	for _, key := range []string{"grpcgateway-user-agent", "user-agent"} {
+	for _, key := range []string{UserAgentKey, "user-agent"} {
 		if sent := metadata.ValueFromIncomingContext(ctx, key); len(sent) > 0 {
 			return cut(sent[0], maxUserAgent)
 		}
@@ -319,8 +338,7 @@ func (s *auditedStream) RecvMsg(m any) error {
 }
 
 func (s *auditedStream) SendMsg(m any) error {
-	if !s.of.answers {
-		s.of.answers = true
+	if s.of.answering() {
 		s.of.note(audit.StageResponseStarted, nil)
 	}
 	return s.ServerStream.SendMsg(m)

@@ -90,6 +90,7 @@ type ItemEvent struct {
 // stream is a running watch whose events are of type E.
 type stream[E any] struct {
 	events chan E
+	done   chan struct{}
 	cancel context.CancelFunc
 	mu     sync.Mutex
 	err    error
@@ -106,6 +107,9 @@ type ItemWatcher struct{ *stream[ItemEvent] }
 
 // Events yields what happens. It is closed when the watch ends; Err then says why.
 func (w *stream[E]) Events() <-chan E { return w.events }
+
+// Done is closed when the watch has ended, even though events may wait that nobody has read.
+func (w *stream[E]) Done() <-chan struct{} { return w.done }
 
 // Err is why the watch ended: nil after Stop and at the end of its context; Expired when the watcher was too slow or asks
 // for what is no longer kept, so that it has to list again; Unavailable when the store stops.
@@ -157,7 +161,7 @@ func startStream[E any](ctx context.Context, s *Store, k kinds.Kind, o WatchOpti
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &stream[E]{events: make(chan E, watchBuffer), cancel: func() { cancel(nil) }}
+	w := &stream[E]{events: make(chan E, watchBuffer), done: make(chan struct{}), cancel: func() { cancel(nil) }}
 	r.emit = func(kind EventType, e *entry) error {
 		ev, err := event(kind, e)
 		if err != nil {
@@ -181,6 +185,7 @@ func startStream[E any](ctx context.Context, s *Store, k kinds.Kind, o WatchOpti
 		w.mu.Lock()
 		w.err = err
 		w.mu.Unlock()
+		close(w.done)
 		close(w.events)
 	})
 	if !started {
