@@ -29,6 +29,7 @@ import (
 	"fairlead.dev/services/gateway"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
+	"fairlead.dev/services/internal/audit"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
@@ -136,10 +137,13 @@ type fixture struct {
 	cluster *clusterStub
 }
 
-func start(t *testing.T) *fixture {
+func start(t *testing.T) *fixture { return startAudited(t, nil) }
+
+// startAudited has calls noted in a log; nil notes none.
+func startAudited(t *testing.T, log *audit.Log) *fixture {
 	t.Helper()
 	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{})
-	server, err := rpc.NewServer(rpc.Config{Authn: users{}, Authz: users{}})
+	server, err := rpc.NewServer(rpc.Config{Authn: users{}, Authz: users{}, Audit: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,8 +43,21 @@ func callerFrom(ctx context.Context) *caller {
 
 // outgoing returns the context of a gRPC call on behalf of the caller of r.
 func outgoing(r *http.Request) context.Context {
-	return metadata.AppendToOutgoingContext(r.Context(),
+	ctx := metadata.AppendToOutgoingContext(r.Context(),
 		"authorization", r.Header.Get("Authorization"), "x-request-id", r.Header.Get(headerRequestID))
+	for _, agent := range program(ctx, r).Get(rpc.UserAgentKey) {
+		ctx = metadata.AppendToOutgoingContext(ctx, rpc.UserAgentKey, agent)
+	}
+	return ctx
+}
+
+// program says which program the caller of r is, as far as gRPC can carry it. gRPC's own user agent is the gateway's.
+func program(_ context.Context, r *http.Request) metadata.MD {
+	agent := r.UserAgent()
+	if agent == "" || strings.ContainsFunc(agent, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return nil
+	}
+	return metadata.Pairs(rpc.UserAgentKey, agent)
 }
 
 // identities asks auth whom tokens stand for, and remembers it for a moment.

@@ -69,6 +69,7 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 		runtime.WithIncomingHeaderMatcher(func(h string) (string, bool) {
 			return "x-request-id", strings.EqualFold(h, headerRequestID)
 		}),
+		runtime.WithMetadata(program),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }), // beforeResponse sends warnings
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithForwardResponseRewriter(rewrite),

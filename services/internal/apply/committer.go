@@ -122,7 +122,7 @@ func onBehalf(ctx context.Context) (context.Context, error) {
 		return nil, apierror.Unauthorized("an atomic apply is made with the caller's token, and this call has none; send one")
 	}
 	out := metadata.MD{}
-	for _, key := range []string{rpc.AuthorizationKey, rpc.RequestIDKey} {
+	for _, key := range []string{rpc.AuthorizationKey, rpc.RequestIDKey, rpc.UserAgentKey} {
 		if values := in.Get(key); len(values) > 0 {
 			out.Set(key, values...)
 		}

@@ -135,7 +135,7 @@ func brief(lines []auditLine) []string {
 
 func allCalls(t *testing.T) func(clients) {
 	return func(c clients) {
-		alice := metadata.AppendToOutgoingContext(as("alice"), RequestIDKey, "r-1", "x-forwarded-for", "10.1.2.3, evil", "grpcgateway-user-agent", "kubectl/1.32")
+		alice := metadata.AppendToOutgoingContext(as("alice"), RequestIDKey, "r-1", "x-forwarded-for", "10.1.2.3, evil", UserAgentKey, "kubectl/1.32")
 		if _, err := c.builds.Create(alice, &buildv1.BuildServiceCreateRequest{Object: &buildv1.Build{
 			Metadata: &metav1.ObjectMeta{Namespace: "shop", GenerateName: "web-", Annotations: map[string]string{"api-token": "hunter1"}},
 		}}); err != nil {
