@@ -113,5 +113,5 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if a, ok := v.(*Answer); ok {
 		return a.buffers(), nil
 	}
-	return c.CodecV2.Marshal(v) //nolint:wrapcheck // a pass-through
+	return c.CodecV2.Marshal(v)
 }
