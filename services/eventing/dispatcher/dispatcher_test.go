@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,12 +48,22 @@ type control struct {
 	config  *eventingv1.DispatcherServiceSyncResponse
 	states  map[string]*eventingv1.DispatchState
 	changed chan struct{} // closed and replaced at each change of config or states
+	cut     chan error    // ends the stream that is up
+	// warnings counts what the dispatcher logs.
+	warnings warnings
+}
+
+type warnings struct{ atomic.Int64 }
+
+func (w *warnings) Write(p []byte) (int, error) {
+	w.Add(1)
+	return len(p), nil
 }
 
 func newControl() *control {
 	return &control{
 		config: &eventingv1.DispatcherServiceSyncResponse{Version: 1}, states: map[string]*eventingv1.DispatchState{},
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), cut: make(chan error),
 	}
 }
 
@@ -98,6 +109,8 @@ func (c *control) Sync(stream grpc.BidiStreamingServer[eventingv1.DispatcherServ
 		}
 		select {
 		case <-changed:
+		case err := <-c.cut:
+			return err
 		case <-stream.Context().Done():
 			return nil
 		}
@@ -162,7 +175,8 @@ func start(t testing.TB, c *control, dir string, change func(*dispatcher.Config)
 		change(&cfg)
 	}
 	d, err := dispatcher.New(cfg, dispatcher.Deps{
-		Conn: conn, Engine: e, Listeners: []net.Listener{l}, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Conn: conn, Engine: e, Listeners: []net.Listener{l}, Metrics: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewTextHandler(&c.warnings, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		t.Fatal(err)

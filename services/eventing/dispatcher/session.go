@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
 )
@@ -62,7 +64,9 @@ func (s *session) run(ctx context.Context) {
 	wait := backoff{least: 100 * time.Millisecond, most: 5 * time.Second}
 	lost := false
 	for ctx.Err() == nil {
+		connected := false
 		err := s.sync(ctx, func() {
+			connected = true
 			wait.reset()
 			if lost {
 				s.log.Info("configuration arrives again")
@@ -72,10 +76,14 @@ func (s *session) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !lost {
+		switch {
+		case connected && status.Code(err) == codes.Unauthenticated:
+			// Streams last as long as the token that they were opened with. The next one has another.
+			s.log.Debug("the stream from eventing is begun anew", "reason", err)
+		case !lost:
 			s.log.Warn("eventing does not answer; going on by the last configuration", "error", err)
+			lost = true
 		}
-		lost = true
 		wait.sleep(ctx)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ type fakeServing struct {
 
 	tables  chan *servingv1.RouterServiceSyncResponse
 	reports chan *servingv1.RouterServiceSyncRequest
-	cut     chan struct{} // ends the stream that is up
+	cut     chan error // ends the stream that is up
 }
 
 func (f *fakeServing) Sync(s grpc.BidiStreamingServer[servingv1.RouterServiceSyncRequest, servingv1.RouterServiceSyncResponse]) error {
@@ -53,8 +54,8 @@ func (f *fakeServing) Sync(s grpc.BidiStreamingServer[servingv1.RouterServiceSyn
 			if err := s.Send(t); err != nil {
 				return err
 			}
-		case <-f.cut:
-			return io.ErrUnexpectedEOF
+		case err := <-f.cut:
+			return err
 		case <-s.Context().Done():
 			return nil
 		}
@@ -81,18 +82,27 @@ func (f *fakeServing) report(t testing.TB, fits func(*servingv1.RouterServiceSyn
 type rig struct {
 	*fakeServing
 
-	router  *Router
-	address string
-	version int64
-	stop    context.CancelFunc
-	done    chan error
+	router   *Router
+	address  string
+	version  int64
+	stop     context.CancelFunc
+	done     chan error
+	warnings *warnings
+}
+
+// warnings counts what is logged.
+type warnings struct{ atomic.Int64 }
+
+func (w *warnings) Write(p []byte) (int, error) {
+	w.Add(1)
+	return len(p), nil
 }
 
 func start(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	f := &fakeServing{
 		tables: make(chan *servingv1.RouterServiceSyncResponse), reports: make(chan *servingv1.RouterServiceSyncRequest, 1000),
-		cut: make(chan struct{}),
+		cut: make(chan error),
 	}
 	server := grpc.NewServer()
 	servingv1.RegisterRouterServiceServer(server, f)
@@ -109,13 +119,14 @@ func start(t testing.TB, change func(*Config)) *rig {
 	if change != nil {
 		change(&cfg)
 	}
-	r, err := New(cfg, conn, slog.New(slog.DiscardHandler), nil)
+	warnings := &warnings{}
+	r, err := New(cfg, conn, slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn})), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l := listen(t)
-	g := &rig{fakeServing: f, router: r, address: l.Addr().String(), stop: cancel, done: make(chan error, 1)}
+	g := &rig{fakeServing: f, warnings: warnings, router: r, address: l.Addr().String(), stop: cancel, done: make(chan error, 1)}
 	go func() { g.done <- r.Run(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()

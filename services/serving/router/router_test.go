@@ -19,6 +19,7 @@ import (
 	"time"
 
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	"fairlead.dev/services/internal/apierror"
 )
 
 func TestUnknownHost(t *testing.T) {
@@ -422,7 +423,7 @@ func TestRemovedPodFinishesWhatItHas(t *testing.T) {
 func TestKeepsTableWhileServingIsAway(t *testing.T) {
 	g := start(t, nil)
 	g.program(t, toR(), revision("r", true, server(t, named("pod"))))
-	g.cut <- struct{}{}
+	g.cut <- io.ErrUnexpectedEOF
 	if a := g.get(t, "a"); a.body != "pod" {
 		t.Errorf("got %d %q", a.code, a.body)
 	}
@@ -430,6 +431,25 @@ func TestKeepsTableWhileServingIsAway(t *testing.T) {
 	g.program(t, toR(), revision("r", true, server(t, named("other"))))
 	if a := g.get(t, "a"); a.body != "other" {
 		t.Errorf("got %d %q", a.code, a.body)
+	}
+}
+
+// TestExpiryOfTheTokenIsNoFault ends streams as their tokens do: new ones begin, and nobody is told. Other ends are told of.
+func TestExpiryOfTheTokenIsNoFault(t *testing.T) {
+	g := start(t, nil)
+	pod := revision("r", true, server(t, named("pod")))
+	g.program(t, toR(), pod)
+	for range 3 {
+		g.cut <- apierror.ToStatus(apierror.Unauthorized("the stream has ended: its token has expired")).Err()
+		g.program(t, toR(), pod)
+	}
+	if n := g.warnings.Load(); n != 0 {
+		t.Errorf("%d warnings of streams that have ended with their tokens", n)
+	}
+	g.cut <- io.ErrUnexpectedEOF
+	g.program(t, toR(), pod)
+	if n := g.warnings.Load(); n != 1 {
+		t.Errorf("%d warnings of a stream that has broken, want one", n)
 	}
 }
 

@@ -5,12 +5,16 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 )
@@ -28,14 +32,20 @@ func (r *Router) sync(ctx context.Context) {
 	pause := firstRetry
 	for {
 		connected, err := r.syncOnce(ctx)
-		r.metrics.synced.Set(0)
 		if ctx.Err() != nil {
+			r.metrics.synced.Set(0)
 			return
 		}
 		if connected {
 			pause = firstRetry
 		}
-		r.log.Warn("the stream from serving is down; routing goes on by the last table", "error", err, "retryIn", pause)
+		if connected && status.Code(err) == codes.Unauthenticated {
+			// Streams last as long as the token that they were opened with. The next one has another.
+			r.log.Debug("the stream from serving is begun anew", "reason", err)
+		} else {
+			r.metrics.synced.Set(0)
+			r.log.Warn("the stream from serving is down; routing goes on by the last table", "error", err, "retryIn", pause)
+		}
 		select {
 		case <-time.After(pause/2 + mathrand.N(pause)): //nolint:gosec // jitter is no secret
 		case <-ctx.Done():
@@ -75,8 +85,11 @@ func (r *Router) syncOnce(ctx context.Context) (connected bool, err error) {
 		if tell {
 			next.stop()
 			busy, err := r.report(s)
+			if errors.Is(err, io.EOF) { // the stream has ended; why is told to who receives
+				err = <-received
+			}
 			if err != nil {
-				return connected, fmt.Errorf("report: %w", err)
+				return connected || len(got) > 0, fmt.Errorf("report: %w", err)
 			}
 			if busy {
 				next.start()
@@ -93,7 +106,7 @@ func (r *Router) syncOnce(ctx context.Context) (connected bool, err error) {
 			tell = false
 			next.start()
 		case err := <-received:
-			return connected, fmt.Errorf("receive: %w", err)
+			return connected || len(got) > 0, fmt.Errorf("receive: %w", err)
 		}
 	}
 }
