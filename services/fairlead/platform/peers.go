@@ -12,7 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"fairlead.dev/services/fairlead/dataplane"
+	"fairlead.dev/services/fairlead/upstream"
 	"fairlead.dev/services/internal/apierror"
 )
 
@@ -95,7 +95,7 @@ func (p *Peers) Group(group string) (grpc.ClientConnInterface, error) {
 func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
 	b := p.platform
 	if slices.Contains(b.groups, group) {
-		return p.caller("", func() (*grpc.ClientConn, error) { return dataplane.DialMemory(b.process, b.memory, nil) })
+		return p.caller("", func() (*grpc.ClientConn, error) { return upstream.DialMemory(b.process, b.memory, nil) })
 	}
 	for _, peer := range b.lease.Peers() {
 		if !slices.Contains(peer.Groups, group) || peer.ID == b.lease.ID() || peer.Address == "" {

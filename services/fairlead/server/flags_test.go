@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/auth"
 	"fairlead.dev/services/fairlead/part/build"
 	"fairlead.dev/services/fairlead/part/dispatcher"
@@ -20,6 +19,7 @@ import (
 	"fairlead.dev/services/fairlead/platform"
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/server"
+	"fairlead.dev/services/fairlead/upstream"
 )
 
 // separate are the services as processes of their own, as the mains in services/fairlead/cmd make them.
@@ -30,11 +30,11 @@ func separate() map[string]*process.Process {
 		return p
 	}
 	gw := process.New(process.Options{Name: "gateway"})
-	gateway.New(gw, gateway.Outside(gw))
+	gateway.New(gw, upstream.Services(gw))
 	rt := process.New(process.Options{Name: "router"})
-	router.New(rt, dataplane.Outside(rt, "serving-address"))
+	router.New(rt, upstream.Outside(rt, "serving-address"))
 	ds := process.New(process.Options{Name: "dispatcher"})
-	dispatcher.New(ds, dataplane.Outside(ds, "eventing-address"), false)
+	dispatcher.New(ds, upstream.Outside(ds, "eventing-address"), false)
 	return map[string]*process.Process{
 		"auth":  api("auth", func(p *process.Process, b *platform.Platform) { auth.New(p, b, nil) }),
 		"build": api("build", build.New), "serving": api("serving", serving.New), "eventing": api("eventing", eventing.New),

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/credentials"
 
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/auth"
 	"fairlead.dev/services/fairlead/part/build"
 	"fairlead.dev/services/fairlead/part/dispatcher"
@@ -18,6 +17,7 @@ import (
 	"fairlead.dev/services/fairlead/part/serving"
 	"fairlead.dev/services/fairlead/platform"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/upstream"
 )
 
 // Command is `fairlead server`.
@@ -27,16 +27,16 @@ func Command() *cobra.Command {
 		Long: "Run auth, build, serving, eventing and gateway in one process, with an etcd and a JetStream of its own unless told of others.",
 	})
 	base := platform.New(p, platform.Options{AllInOne: true})
-	memory := func() dataplane.Memory { return base.Memory() }
+	memory := func() upstream.Memory { return base.Memory() }
 	as := func(name string) func() credentials.PerRPCCredentials {
 		return func() credentials.PerRPCCredentials { return base.Verifier().ServiceCredentials(name) }
 	}
 	build.New(p, base)
 	serving.New(p, base)
 	eventing.New(p, base)
-	door := gateway.New(p, gateway.Inside(p, memory))
+	door := gateway.New(p, upstream.Inside(p, memory, nil))
 	auth.New(p, base, door)
-	router.New(p, dataplane.Inside(p, memory, as("router")))
-	dispatcher.New(p, dataplane.Inside(p, memory, as("dispatcher")), true)
+	router.New(p, upstream.Inside(p, memory, as("router")))
+	dispatcher.New(p, upstream.Inside(p, memory, as("dispatcher")), true)
 	return p.Command()
 }

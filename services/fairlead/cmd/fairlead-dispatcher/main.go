@@ -7,13 +7,13 @@ package main
 import (
 	"os"
 
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/dispatcher"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/upstream"
 )
 
 func main() {
 	p := process.New(process.Options{Name: "dispatcher", Short: "Take events in and deliver them to triggers"})
-	dispatcher.New(p, dataplane.Outside(p, "eventing-address"), false)
+	dispatcher.New(p, upstream.Outside(p, "eventing-address"), false)
 	os.Exit(p.Main())
 }

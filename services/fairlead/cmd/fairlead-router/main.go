@@ -7,13 +7,13 @@ package main
 import (
 	"os"
 
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/router"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/upstream"
 )
 
 func main() {
 	p := process.New(process.Options{Name: "router", Short: "Route requests to the pods of services"})
-	router.New(p, dataplane.Outside(p, "serving-address"))
+	router.New(p, upstream.Outside(p, "serving-address"))
 	os.Exit(p.Main())
 }

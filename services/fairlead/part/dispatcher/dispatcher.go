@@ -18,16 +18,16 @@ import (
 
 	"fairlead.dev/services/eventing/dispatcher"
 	"fairlead.dev/services/eventing/engine"
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/address"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/upstream"
 	"fairlead.dev/services/internal/apierror"
 )
 
 // Part takes events in and delivers them.
 type Part struct {
 	process    *process.Process
-	source     dataplane.Source
+	source     upstream.Source
 	addresses  address.Pair
 	embedded   bool
 	natsURL    *string
@@ -38,7 +38,7 @@ type Part struct {
 }
 
 // New adds the part to a process. embedded tells that a NATS may run in the process.
-func New(p *process.Process, source dataplane.Source, embedded bool) {
+func New(p *process.Process, source upstream.Source, embedded bool) {
 	f := p.Flags()
 	usage := "NATS with JetStream to use; needed"
 	if embedded {

@@ -12,9 +12,9 @@ import (
 
 	"google.golang.org/grpc"
 
-	"fairlead.dev/services/fairlead/dataplane"
 	"fairlead.dev/services/fairlead/part/address"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/upstream"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/serving/router"
 )
@@ -22,14 +22,14 @@ import (
 // Part routes requests.
 type Part struct {
 	process   *process.Process
-	source    dataplane.Source
+	source    upstream.Source
 	addresses address.Pair
 	conn      *grpc.ClientConn
 	router    *router.Router
 }
 
 // New adds the part to a process.
-func New(p *process.Process, source dataplane.Source) {
+func New(p *process.Process, source upstream.Source) {
 	p.Add(&Part{process: p, source: source, addresses: address.Router(p.Flags()).Open()})
 }
 

@@ -1,7 +1,7 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package gateway
+package upstream
 
 import (
 	"context"
@@ -54,9 +54,9 @@ func TestCallsGoToTheServiceThatOwnsThem(t *testing.T) {
 	}
 	nobody := away.Addr().String()
 	_ = away.Close()
-	o := &outside{conns: map[string]*grpc.ClientConn{"auth": dial(t, l.Addr().String()), "serving": dial(t, nobody)}}
+	s := &services{conns: map[string]*grpc.ClientConn{"auth": dial(t, l.Addr().String()), "serving": dial(t, nobody)}}
 	conn, err := grpc.NewClient("passthrough:///services", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithUnaryInterceptor(o.unary), grpc.WithStreamInterceptor(o.stream))
+		grpc.WithUnaryInterceptor(s.unary), grpc.WithStreamInterceptor(s.stream))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,9 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dataplane is what router and dispatcher share: how they reach the service that programs them, from the same
-// process or from one of their own.
-package dataplane
+// Package upstream is how a part of a process reaches the services that it lives by, in the same process or in others: router
+// and dispatcher the one that programs them, the gateway all that it answers for.
+package upstream
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"fairlead.dev/services/internal/tracing"
 )
 
-// Source leads to the service that programs a part of the data plane.
+// Source leads to the services that a part lives by.
 type Source interface {
 	// Validate says what is wrong with the flags.
 	Validate(f *process.Faults)
@@ -31,7 +31,8 @@ type Memory interface {
 	Dial(creds credentials.PerRPCCredentials, extra ...grpc.DialOption) (*grpc.ClientConn, error)
 }
 
-// Inside is a Source in the same process. The functions are asked once everything before is open.
+// Inside is a Source in the same process. The functions are asked once everything before is open. Without as, calls carry
+// only what each brings.
 func Inside(p *process.Process, memory func() Memory, as func() credentials.PerRPCCredentials) Source {
 	return &inside{process: p, memory: memory, as: as}
 }
@@ -45,6 +46,9 @@ type inside struct {
 func (*inside) Validate(*process.Faults) {}
 
 func (i *inside) Connect() (*grpc.ClientConn, error) {
+	if i.as == nil {
+		return DialMemory(i.process, i.memory(), nil)
+	}
 	return DialMemory(i.process, i.memory(), i.as())
 }
 
@@ -55,7 +59,7 @@ func DialMemory(p *process.Process, m Memory, creds credentials.PerRPCCredential
 	return m.Dial(creds, tracing.DialOptions(p.Tracer())...) //nolint:wrapcheck // says it all
 }
 
-// Outside is a Source in processes of its own, at the addresses of a flag such as --serving-address. Calls are made as the
+// Outside is a Source in processes of one service, at the addresses of a flag such as --serving-address. Calls are made as the
 // service that this process is, by its certificate. --auth-address, which may be left out, is who is asked for the right
 // to profiles.
 func Outside(p *process.Process, flag string) Source {
@@ -92,7 +96,7 @@ func (o *outside) Connect() (*grpc.ClientConn, error) {
 	return p.Dial(*o.addresses, p.ClientTLS()) //nolint:wrapcheck // says it all
 }
 
-// Checks implements Source. The data plane goes on by what it was told last; that nobody tells it more is said.
+// Checks implements Source. Its user goes on by what it was told last; that nobody tells it more is said.
 func (o *outside) Checks(conn *grpc.ClientConn) []process.Check {
 	return []process.Check{{
 		Name: strings.TrimSuffix(o.flag, "-address"), Degrades: true,
