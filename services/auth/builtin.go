@@ -15,6 +15,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
 
 // Names that Fairlead gives.
@@ -23,10 +24,6 @@ const (
 	GroupAdmins = "admins"
 	// UserAdmin is the first administrator.
 	UserAdmin = "admin"
-	// GroupServices is the group of Fairlead's own services and of its data plane.
-	GroupServices = "system:fairlead:services"
-	// ServiceUserPrefix is what the users of Fairlead's own services begin with.
-	ServiceUserPrefix = "system:fairlead:"
 
 	roleClusterAdmin = "cluster-admin"
 	roleDataPlane    = "fairlead:data-plane"
@@ -136,7 +133,7 @@ func builtInBindings() []*authv1.ClusterRoleBinding {
 			RoleRef:  &authv1.RoleRef{ApiGroup: Group, Kind: kindClusterRole, Name: role},
 		}
 	}
-	return []*authv1.ClusterRoleBinding{bind(roleClusterAdmin, GroupAdmins), bind(roleDataPlane, GroupServices)}
+	return []*authv1.ClusterRoleBinding{bind(roleClusterAdmin, GroupAdmins), bind(roleDataPlane, wire.GroupServices)}
 }
 
 // makeBuiltIn makes the built-in roles and bindings that are absent, and brings roles up to date that may be.

@@ -18,6 +18,7 @@ import (
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/wire"
 )
 
 const (
@@ -120,7 +121,7 @@ func (t *clusterTokens) review(ctx context.Context, token string, c *jwt.Registe
 	}
 	for _, group := range s.User.Groups {
 		// Groups of ours are not the cluster's to give, and names without the prefix are.
-		if strings.HasPrefix(group, reservedPrefix) && !strings.HasPrefix(group, ServiceUserPrefix) {
+		if strings.HasPrefix(group, reservedPrefix) && !strings.HasPrefix(group, wire.ServiceUserPrefix) {
 			id.Groups = append(id.Groups, group)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/wire"
 )
 
 const clusterIssuer = "https://kubernetes.default.svc"
@@ -55,7 +56,7 @@ func (i *installation) robot(t testing.TB, audiences ...string) string {
 		c.audience[token] = audiences
 		c.accounts[token] = authenticationv1.UserInfo{
 			Username: "system:serviceaccount:ci:robot", UID: "u1",
-			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated", "admins", GroupServices},
+			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated", "admins", wire.GroupServices},
 			Extra:  map[string]authenticationv1.ExtraValue{"authentication.kubernetes.io/pod-name": {"p"}},
 		}
 	})

@@ -11,13 +11,14 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/wire"
 )
 
 // ServiceCredentials returns credentials of one of Fairlead's own services: user `system:fairlead:NAME` in the group
 // `system:fairlead:services`. They make a new token when two thirds of the last one's lifetime have passed.
 func (v *Verifier) ServiceCredentials(name string) credentials.PerRPCCredentials {
 	return &serviceCredentials{tokens: v.tokens, spec: tokenSpec{
-		user: ServiceUserPrefix + name, groups: []string{GroupServices}, lifetime: v.cfg.ServiceTokenLifetime,
+		user: wire.ServiceUserPrefix + name, groups: []string{wire.GroupServices}, lifetime: v.cfg.ServiceTokenLifetime,
 	}}
 }
 

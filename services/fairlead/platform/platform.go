@@ -253,10 +253,7 @@ func (b *Platform) openAudit(context.Context) error {
 }
 
 // servesAuth tells that this process serves auth's kinds; otherwise it only goes by them.
-func (b *Platform) servesAuth() bool { return slices.Contains(b.groups, GroupAuth) }
-
-// GroupAuth is the API group of auth.
-const GroupAuth = "auth.fairlead.dev"
+func (b *Platform) servesAuth() bool { return slices.Contains(b.groups, auth.Group) }
 
 func (b *Platform) openAuth(context.Context) error {
 	p := b.process

@@ -32,7 +32,7 @@ func New(p *process.Process, base *platform.Platform, door *process.Address) {
 	part.publicURL = f.String("public-url", "", "URL at which clients reach the REST front door, for kubeconfigs; none means the --https-listen of the same process")
 	part.writeKubeconfig = f.String("write-kubeconfig", "", "file for a kubeconfig of the front door with the admin's token")
 	part.writeToken = f.String("write-token", "", "file for the admin's token (default DATA-DIR/token)")
-	base.Serve(platform.GroupAuth)
+	base.Serve(auth.Group)
 	p.Add(part)
 }
 
