@@ -104,23 +104,3 @@ func eachKey(obj any, keys func(kmetav1.Object) []store.Key, add func(store.Key)
 		add(k)
 	}
 }
-
-// FromChannel is the source of keys that come over a channel, until it is closed.
-func FromChannel(keys <-chan store.Key) Source {
-	return Source{Watch: func(ctx context.Context, add func(store.Key)) error {
-		go func() {
-			for {
-				select {
-				case k, ok := <-keys:
-					if !ok {
-						return
-					}
-					add(k)
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		return nil
-	}}
-}
