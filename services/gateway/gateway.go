@@ -40,17 +40,19 @@ func DefaultConfig() Config {
 	return Config{MaxBodyBytes: 3 << 20, IdentityTTL: time.Second, ShutdownTimeout: 10 * time.Second}
 }
 
-// Validate returns what is wrong with the configuration, and how to mend it.
+// Validate tells every fault of the configuration, and how to mend it.
 func (c Config) Validate() error {
-	switch {
-	case c.MaxBodyBytes < 1<<20:
-		return fmt.Errorf("gateway: MaxBodyBytes is %d; an object may have 1 MiB, so allow at least 1048576", c.MaxBodyBytes)
-	case c.IdentityTTL < 0 || c.IdentityTTL > time.Minute:
-		return fmt.Errorf("gateway: IdentityTTL is %s; choose between 0 and 1m", c.IdentityTTL)
-	case c.ShutdownTimeout <= 0:
-		return errors.New("gateway: ShutdownTimeout must be above 0")
+	var faults []error
+	if c.MaxBodyBytes < 1<<20 {
+		faults = append(faults, fmt.Errorf("gateway: MaxBodyBytes is %d; an object may have 1 MiB, so allow at least 1048576", c.MaxBodyBytes))
 	}
-	return nil
+	if c.IdentityTTL < 0 || c.IdentityTTL > time.Minute {
+		faults = append(faults, fmt.Errorf("gateway: IdentityTTL is %s; choose between 0 and 1m", c.IdentityTTL))
+	}
+	if c.ShutdownTimeout <= 0 {
+		faults = append(faults, fmt.Errorf("gateway: ShutdownTimeout is %s; choose more than 0", c.ShutdownTimeout))
+	}
+	return errors.Join(faults...)
 }
 
 // Deps is what the gateway works with.
