@@ -30,7 +30,7 @@ type authentication struct {
 	auditing     *auditing
 }
 
-// authn finds out who the caller is. Only calls of health and reflection need no caller.
+// authn finds out who the caller is. Only calls of health, of reflection and of methods with `access: {open: true}` need none.
 func authn(a *authentication) interceptor {
 	return interceptor{
 		name: InterceptorAuthn,

@@ -86,7 +86,7 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	var faults []error
 	if c.Authn == nil {
-		faults = append(faults, errors.New("authn: needed, since every call but health and reflection has a known caller"))
+		faults = append(faults, errors.New("authn: needed, since every call but health, reflection and open methods has a known caller"))
 	}
 	if c.Authz == nil {
 		faults = append(faults, errors.New("authz: needed, since what nobody allows is denied"))

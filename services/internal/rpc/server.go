@@ -1,9 +1,9 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpc assembles gRPC servers: limits, interceptors in a known order, health and reflection. Every call but those
-// of health and reflection has an authenticated caller and a right that allows it; what has no right attached to it is
-// refused.
+// Package rpc assembles gRPC servers: limits, interceptors in a known order, health and reflection. Every call has an
+// authenticated caller and a right that allows it, but those of health, of reflection and of methods that their proto opens
+// with `access: {open: true}`; what has no right attached to it is refused.
 package rpc
 
 import (
