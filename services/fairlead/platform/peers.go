@@ -79,17 +79,6 @@ func (p *Peers) Dial(address string) (grpc.ClientConnInterface, error) {
 	return conn, nil
 }
 
-// Group returns the connection to a process that serves an API group: the gRPC server of this one where it does.
-func (p *Peers) Group(group string) (grpc.ClientConnInterface, error) {
-	b := p.platform
-	for _, peer := range b.lease.Peers() {
-		if slices.Contains(peer.Groups, group) && peer.ID != b.lease.ID() && peer.Address != "" {
-			return p.Dial(peer.Address)
-		}
-	}
-	return nil, apierror.Unavailable(0, "no process that serves %s is there; start one", group)
-}
-
 // Conn returns a connection to a process that serves an API group, this one where it does. Calls over it are made as
 // those whose credentials they bring, and never as this service. It is kept, and closed at the end.
 func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
@@ -98,7 +87,7 @@ func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
 		return p.caller("", func() (*grpc.ClientConn, error) { return upstream.DialMemory(b.process, b.memory, nil) })
 	}
 	for _, peer := range b.lease.Peers() {
-		if !slices.Contains(peer.Groups, group) || peer.ID == b.lease.ID() || peer.Address == "" {
+		if !slices.Contains(peer.Serves, group) || peer.ID == b.lease.ID() || peer.Address == "" {
 			continue
 		}
 		return p.caller(peer.Address, func() (*grpc.ClientConn, error) {

@@ -101,9 +101,6 @@ func (b *Platform) Process() *process.Process { return b.process }
 // Store keeps objects.
 func (b *Platform) Store() *store.Store { return b.store }
 
-// Etcd is where the store keeps them.
-func (b *Platform) Etcd() *clientv3.Client { return b.etcd }
-
 // Kube reaches the cluster.
 func (b *Platform) Kube() *kube.Client { return b.kube }
 
@@ -236,7 +233,7 @@ func (b *Platform) openLease(context.Context) error {
 	b.peers = &Peers{platform: b}
 	p.OnClose(b.peers.close)
 	b.lease, err = lease.New(b.etcd, lease.Options{
-		ID: b.memberID(), Prefix: b.Prefix(), Address: b.advertised(), Groups: b.groups, Log: p.Log(), Metrics: p.Metrics(),
+		ID: b.memberID(), Prefix: b.Prefix(), Address: b.advertised(), Serves: b.groups, Log: p.Log(), Metrics: p.Metrics(),
 	})
 	return err //nolint:wrapcheck // says it all
 }

@@ -54,8 +54,8 @@ type Options struct {
 	TTL time.Duration
 	// Address is where other members reach this process over gRPC; it may be empty.
 	Address string
-	// Groups are the API groups that the process serves.
-	Groups []string
+	// Serves are the API groups that the process serves.
+	Serves []string
 	// Log gets what happens; slog.Default by default.
 	Log *slog.Logger
 	// Metrics is where the member registers its metrics; nil means none.
@@ -68,8 +68,8 @@ type Peer struct {
 	ID string `json:"-"`
 	// Address is where it is reached over gRPC; it may be empty.
 	Address string `json:"address,omitempty"`
-	// Groups are the API groups that it serves.
-	Groups []string `json:"groups,omitempty"`
+	// Serves are the API groups that it serves.
+	Serves []string `json:"serves,omitempty"`
 	// Shares are the groups of work in which it takes part.
 	Shares []string `json:"shares,omitempty"`
 }

@@ -142,14 +142,14 @@ func TestMembersShare(t *testing.T) {
 	unfollow := map[string]func(){}
 	members := map[string]*lease.Member{}
 	for i, id := range []string{"a", "b", "c"} {
-		members[id], stop[id] = newMember(t, client, lease.Options{ID: id, Address: id + ":1", Groups: []string{"serving.knative.dev"}})
+		members[id], stop[id] = newMember(t, client, lease.Options{ID: id, Address: id + ":1", Serves: []string{"serving.knative.dev"}})
 		unfollow[id] = follow(t, members[id].Group("g", shards), f.work(id))
 		f.await([]map[string]int{{"a": 12}, {"a": 6, "b": 6}, {"a": 4, "b": 4, "c": 4}}[i])
 	}
 	awaitHolders(t, members["a"].Group("g", shards), "a:1", map[string]int{"a:1": 4, "b:1": 4, "c:1": 4})
 	var peers []string
 	for _, p := range members["b"].Peers() {
-		peers = append(peers, p.ID+" "+p.Address+" "+strings.Join(p.Groups, ","))
+		peers = append(peers, p.ID+" "+p.Address+" "+strings.Join(p.Serves, ","))
 	}
 	if want := []string{"a a:1 serving.knative.dev", "b b:1 serving.knative.dev", "c c:1 serving.knative.dev"}; !slices.Equal(peers, want) {
 		t.Errorf("peers: got %q, want %q", peers, want)

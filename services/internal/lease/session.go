@@ -197,7 +197,7 @@ func (m *Member) put(ctx context.Context, s *session) error {
 	call, cancel := context.WithTimeout(ctx, s.ttl)
 	defer cancel()
 	m.mu.Lock()
-	me := Peer{Address: m.opts.Address, Groups: m.opts.Groups}
+	me := Peer{Address: m.opts.Address, Serves: m.opts.Serves}
 	for name, g := range m.groups {
 		if len(g.followers) > 0 {
 			me.Shares = append(me.Shares, name)
