@@ -42,9 +42,9 @@ func (a *accessReviews) answers(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPost || r.URL.Path != pathSelfAccessReview {
 		return false
 	}
-	data, err := io.ReadAll(r.Body)
+	data, err := readBody(r)
 	if err != nil {
-		writeError(w, apierror.BadRequest("the body could not be read"))
+		writeError(w, apierror.From(err))
 		return true
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))

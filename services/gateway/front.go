@@ -144,9 +144,9 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	if ours != nil && ours.kind != nil {
 		w.resource = ours.kind.Plural + "." + ours.kind.Group
 	}
-	if ours != nil || !w.isUpgrade(r) {
-		r.Body = http.MaxBytesReader(w, r.Body, f.cfg.MaxBodyBytes)
-	}
+	whole := r.Body
+	limited := http.MaxBytesReader(w, whole, f.cfg.MaxBodyBytes)
+	r.Body = limited
 	switch {
 	case ours != nil:
 		f.resources.serve(w, r, ours)
@@ -166,6 +166,9 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		writeError(w, apierror.New(apierror.ReasonNotFound, "%s serves nothing at %s; GET /apis lists what there is", r.Host, path))
 		return "unknown"
 	default:
+		if w.isUpgrade(r) && r.Body == limited {
+			r.Body = whole // what is sent over an upgraded connection has no end that a limit could be for
+		}
 		f.cluster.ServeHTTP(w, r)
 		return "cluster"
 	}

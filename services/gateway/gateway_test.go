@@ -445,10 +445,19 @@ func TestApply(t *testing.T) {
 
 func TestBodyTooLarge(t *testing.T) {
 	f := start(t)
-	for _, path := range []string{builds, "/apply"} {
-		code, _, body := f.send("POST", path, fmt.Sprintf(`{"metadata":{"name":%q}}`, strings.Repeat("x", 5<<20)))
-		if code != http.StatusRequestEntityTooLarge || !strings.Contains(body, "RequestEntityTooLarge") {
-			t.Errorf("%s: got %d %.300s, want 413", path, code, body)
+	tests := []struct {
+		reason  string
+		headers []string
+	}{
+		{"a plain request", nil},
+		{"a header alone does not make a stream of it", []string{"Upgrade", "websocket", "Connection", "Upgrade"}},
+	}
+	for _, test := range tests {
+		for _, path := range []string{builds, "/apply", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"} {
+			code, _, body := f.send("POST", path, fmt.Sprintf(`{"metadata":{"name":%q}}`, strings.Repeat("x", 5<<20)), test.headers...)
+			if code != http.StatusRequestEntityTooLarge || !strings.Contains(body, "RequestEntityTooLarge") || !strings.Contains(body, "larger than 3145728 bytes") {
+				t.Errorf("%s: %s: got %d %.300s, want 413 that names the limit", test.reason, path, code, body)
+			}
 		}
 	}
 }
