@@ -6,6 +6,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"time"
@@ -113,10 +114,26 @@ func (b *Platform) followFile(ctx context.Context) error {
 }
 
 func (b *Platform) reload(ctx context.Context, from encryption.Source) {
-	before := b.encryption.String()
-	if err := b.encryption.Reload(from); err != nil {
-		b.process.Log().ErrorContext(ctx, "encryption keys stay as they are", "error", err)
-	} else if now := b.encryption.String(); now != before {
-		b.process.Log().InfoContext(ctx, "other encryption keys are in place", "keys", now)
+	if !replaceKeys(ctx, b.encryption, from, b.process.Log()) {
+		return
 	}
+	select {
+	case b.keysChanged <- struct{}{}:
+	default: // it is to look already
+	}
+}
+
+// replaceKeys puts the keys of from in place, and tells whether they are others.
+func replaceKeys(ctx context.Context, keys *encryption.Keys, from encryption.Source, log *slog.Logger) bool {
+	before := keys.String()
+	if err := keys.Reload(from); err != nil {
+		log.ErrorContext(ctx, "encryption keys stay as they are", "error", err)
+		return false
+	}
+	now := keys.String()
+	if now == before {
+		return false
+	}
+	log.InfoContext(ctx, "other encryption keys are in place", "keys", now)
+	return true
 }

@@ -62,14 +62,16 @@ type Platform struct {
 	audit  *audit.Log
 	// encryption is nil where there are no keys.
 	encryption *encryption.Keys
-	memory     *rpc.InMemory
-	peers      *Peers
+	// keysChanged is signalled when other keys are in place.
+	keysChanged chan struct{}
+	memory      *rpc.InMemory
+	peers       *Peers
 }
 
 // New makes the platform of a process.
 func New(p *process.Process, o Options) *Platform {
 	f := p.Flags()
-	b := &Platform{process: p, opts: o}
+	b := &Platform{process: p, opts: o, keysChanged: make(chan struct{}, 1)}
 	endpoints := "members of the installation's etcd, as URLs; needed"
 	tls := "with TLS"
 	if o.AllInOne {

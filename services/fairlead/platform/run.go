@@ -78,6 +78,9 @@ func (b *Platform) Start(t *process.Tiers) {
 			return namespaces.Run(ctx, b.store, b.kube, b.Kinds(), p.Log())
 		})
 	})
+	if b.encryption != nil {
+		t.Work.Run("reencryption", b.reencrypt)
+	}
 	t.Front.Run("grpc", b.serve)
 }
 
