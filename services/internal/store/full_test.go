@@ -23,7 +23,7 @@ import (
 // are, without anybody doing more.
 func TestFull(t *testing.T) {
 	e := etcdtest.StartWith(t, etcd.Config{Dir: t.TempDir(), QuotaBytes: 8 << 20})
-	s := quietStore(t, e.Client(), store.Options{}) // which does not look after etcd
+	s := quietStore(t, e.Client(), store.Options{RequestTimeout: stepPatience}) // which does not look after etcd
 	k := storetest.Services(t)
 	w := watch(t, s, store.WatchOptions{})
 	filler := func(name string) *servingv1.Service {
@@ -78,7 +78,7 @@ func TestFull(t *testing.T) {
 	// A process that starts finds it full; later, it is the refused writes that tell it.
 	ctx, cancel := context.WithTimeout(t.Context(), stepPatience)
 	defer cancel()
-	keeper := quietStore(t, e.Client(), store.Options{CompactionInterval: time.Hour})
+	keeper := quietStore(t, e.Client(), store.Options{CompactionInterval: time.Hour, RequestTimeout: stepPatience})
 	insist(ctx, t, "a write after the deletions", func() error {
 		_, err := s.Create(ctx, k, storetest.Service("a", "second"))
 		return err

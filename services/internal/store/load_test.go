@@ -27,7 +27,7 @@ const (
 	// loadWatchers is how many watch all of them.
 	loadWatchers = 3
 	// stepPatience is how long everything has to move on once a fault is over.
-	stepPatience = 60 * time.Second
+	stepPatience = 3 * time.Minute
 	// loadRest is the time between two calls of a writer or reader.
 	loadRest = 2 * time.Millisecond
 	// counter is the label that writers count up.

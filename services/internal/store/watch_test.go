@@ -22,7 +22,7 @@ import (
 	"fairlead.dev/services/internal/store/storetest"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func services(t testing.TB, s *store.Store) store.Client[*servingv1.Service] {
 	t.Helper()

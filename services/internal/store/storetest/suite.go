@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long the suite waits for what must happen.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Run runs the suite. open returns a store that runs and holds nothing, for each test anew.
 func Run(t *testing.T, open func(t *testing.T) *store.Store) {
