@@ -223,6 +223,16 @@ func (m *Member) step(s *shard) {
 	}
 }
 
+// revisionKey is where a context of a shard's work has the revision at which the shard was taken.
+type revisionKey struct{}
+
+// TakenAt is the revision of etcd at which the shard was taken whose work ctx is of: what others wrote while they held it
+// is older. 0 means that ctx is of no shard.
+func TakenAt(ctx context.Context) int64 {
+	revision, _ := ctx.Value(revisionKey{}).(int64)
+	return revision
+}
+
 // startWork calls the followers that are not called yet. m.mu must be held.
 func (m *Member) startWork(s *shard) {
 	guard := clientv3.Compare(clientv3.CreateRevision(s.key), "=", s.revision)
@@ -230,7 +240,8 @@ func (m *Member) startWork(s *shard) {
 		if s.work[f] != nil {
 			continue
 		}
-		ctx, cancel := context.WithCancelCause(store.WithFence(f.ctx, guard))
+		ctx := context.WithValue(f.ctx, revisionKey{}, s.revision)
+		ctx, cancel := context.WithCancelCause(store.WithFence(ctx, guard))
 		s.work[f] = &work{cancel}
 		m.wg.Go(func() {
 			f.fn(ctx, s.index)
@@ -308,6 +319,8 @@ func (m *Member) acquire(s *shard, under *session) {
 	s.state = free
 	switch {
 	case err != nil:
+	case resp.Succeeded && resp.Header.Revision <= m.view.revision:
+		// The answer is late: the view has this already, and may know by now that the shard is gone again.
 	case resp.Succeeded:
 		m.view.take(s.key, holder{id: m.opts.ID, lease: under.id, created: resp.Header.Revision, seen: resp.Header.Revision})
 	case resp.Header.Revision >= m.view.revision:
@@ -325,12 +338,19 @@ func (m *Member) release(s *shard) error {
 	defer cancel()
 	resp, err := m.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(s.key), "=", s.revision)).
-		Then(clientv3.OpDelete(s.key)).Commit()
+		Then(clientv3.OpDelete(s.key)).
+		Else(clientv3.OpGet(s.key)).Commit()
 	if err != nil {
 		return fmt.Errorf("release %s: %w", s.key, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !resp.Succeeded {
+		if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) > 0 {
+			m.view.take(s.key, holderOf(kvs[0])) // it has gone to another already
+			return nil
+		}
+	}
 	m.view.drop(s.key, resp.Header.Revision)
 	return nil
 }

@@ -81,8 +81,6 @@ type Member struct {
 	keys    keyspace
 	log     *slog.Logger
 	metrics *metrics
-	// announce is signalled to have the registration written anew.
-	announce chan struct{}
 
 	mu     sync.Mutex
 	groups map[string]*Group
@@ -120,7 +118,7 @@ func New(client *clientv3.Client, o Options) (*Member, error) {
 	}
 	return &Member{
 		client: client, opts: o, keys: keyspace{"/" + o.Prefix}, log: o.Log.With("component", "lease", "member", o.ID), metrics: m,
-		announce: make(chan struct{}, 1), groups: map[string]*Group{}, changed: make(chan struct{}),
+		groups: map[string]*Group{}, changed: make(chan struct{}),
 		view: view{members: map[string]Peer{}, holders: map[string]holder{}},
 	}, nil
 }

@@ -23,6 +23,9 @@ type session struct {
 	timer *time.Timer
 	// lost is closed when the lease is, or may be, no longer ours.
 	lost chan struct{}
+	// announce is signalled to have the registration written anew. It is the session's own, so that the end of one takes
+	// nothing from the next.
+	announce chan struct{}
 	// ending is set when all is to be given back. Member.mu guards it.
 	ending bool
 }
@@ -51,7 +54,7 @@ func (m *Member) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("get a lease: %w", err)
 	}
-	s := &session{id: granted.ID, ttl: time.Duration(granted.TTL) * time.Second, lost: make(chan struct{})}
+	s := &session{id: granted.ID, ttl: time.Duration(granted.TTL) * time.Second, lost: make(chan struct{}), announce: make(chan struct{}, 1)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.timer = time.AfterFunc(time.Hour, func() { m.lose(s) })
@@ -61,10 +64,17 @@ func (m *Member) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// signal has the registration written. It never blocks.
+// signal has the registration written, where there is a session; one that comes writes it by itself. m.mu must be held.
 func (m *Member) signal() {
+	if m.session != nil {
+		m.session.signal()
+	}
+}
+
+// signal has the registration written under this session. It never blocks.
+func (s *session) signal() {
 	select {
-	case m.announce <- struct{}{}:
+	case s.announce <- struct{}{}:
 	default:
 	}
 }
@@ -172,7 +182,7 @@ func (m *Member) renew(ctx context.Context, s *session) error {
 func (m *Member) register(ctx context.Context, s *session) {
 	for {
 		select {
-		case <-m.announce:
+		case <-s.announce:
 		case <-s.lost:
 			return
 		case <-ctx.Done():
@@ -188,7 +198,7 @@ func (m *Member) register(ctx context.Context, s *session) {
 			}
 			m.log.WarnContext(ctx, "the registration could not be written; it is tried again", "error", err)
 			pause(ctx)
-			m.signal()
+			s.signal()
 		}
 	}
 }
