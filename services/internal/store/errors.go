@@ -16,7 +16,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-// ErrFenced is wrapped by the conflict of a write, through Fenced or under WithFence, whose guard does not hold: another
+// ErrFenced is wrapped by the conflict of a write, under WithFence, whose guard does not hold: another
 // process leads by now.
 var ErrFenced = errors.New("a guard of the write does not hold any more")
 

@@ -29,9 +29,9 @@ func fenceOf(ctx context.Context) []clientv3.Cmp {
 	return guards
 }
 
-// guarded adds the guards of the view and of the context to the comparisons of a write.
-func (s *Store) guarded(ctx context.Context, compare ...clientv3.Cmp) []clientv3.Cmp {
-	return slices.Concat(compare, s.guards, fenceOf(ctx))
+// guarded adds the guards of the context to the comparisons of a write.
+func guarded(ctx context.Context, compare ...clientv3.Cmp) []clientv3.Cmp {
+	return slices.Concat(compare, fenceOf(ctx))
 }
 
 // fenced is the error of a write whose object is as expected, but whose guards do not hold.

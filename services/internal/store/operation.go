@@ -166,7 +166,7 @@ func (s *Store) commit(ctx context.Context, k kinds.Kind, op *Operation) (int64,
 	if !s.pending() {
 		ops = op.appendTo(make([]clientv3.Op, 0, len(op.Puts)+len(op.Deletes)))
 	}
-	compare := s.guarded(ctx, op.compare())
+	compare := guarded(ctx, op.compare())
 	var otherwise []clientv3.Op
 	if op.Expected != 0 || len(compare) > 1 {
 		otherwise = []clientv3.Op{clientv3.OpGet(op.Path)}

@@ -123,7 +123,7 @@ func (s *Store) reencryptOne(ctx context.Context, k kinds.Kind, kv *mvccpb.KeyVa
 	}
 	call, cancel := s.limit(ctx)
 	defer cancel()
-	compare := s.guarded(ctx, clientv3.Compare(clientv3.ModRevision(path), "=", kv.ModRevision))
+	compare := guarded(ctx, clientv3.Compare(clientv3.ModRevision(path), "=", kv.ModRevision))
 	resp, err := s.client.Txn(call).If(compare...).Then(clientv3.OpPut(path, string(value), clientv3.WithLease(clientv3.LeaseID(kv.Lease)))).Commit()
 	if err != nil {
 		return false, s.writeError(ctx, err)

@@ -83,8 +83,6 @@ type Store struct {
 	metrics *metrics
 	caches  *caches
 	recent  *recent
-	// guards must hold for every write.
-	guards []clientv3.Cmp
 	// dryRun makes writes do everything but write.
 	dryRun bool
 	// tx takes note of writes instead of etcd, if set.
@@ -131,14 +129,6 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Ready(ctx context.Context) error {
 	_, err := s.currentRevision(ctx)
 	return err
-}
-
-// Fenced returns a view of s whose writes happen only while all guards hold; otherwise they fail with a Conflict that
-// wraps ErrFenced. A leader gives the comparison of its leader key.
-func (s *Store) Fenced(guards ...clientv3.Cmp) *Store {
-	view := *s
-	view.guards = append(append([]clientv3.Cmp(nil), s.guards...), guards...)
-	return &view
 }
 
 // DryRun returns a view of s whose writes check and return all that real ones do, and write nothing.

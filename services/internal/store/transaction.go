@@ -111,7 +111,7 @@ func (s *Store) Commit(ctx context.Context, operations []Operation) (revision in
 	}
 	call, cancel := s.limit(ctx)
 	defer cancel()
-	resp, err := s.client.Txn(call).If(s.guarded(ctx, compare...)...).Then(then...).Else(otherwise...).Commit()
+	resp, err := s.client.Txn(call).If(guarded(ctx, compare...)...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
 		return 0, s.writeError(ctx, err)
 	}

@@ -42,8 +42,8 @@ func (k *Keys) Reload(from Source) error {
 }
 
 // Secret reads the data of a Kubernetes Secret: `current` holds the id of the key that encrypts, and `ID.key` each key, as 32
-// bytes or as base64 of them. Other entries mean nothing. To rotate, add a key, make it current once every process has it, have
-// all rewritten (Store.Reencrypt), and only then take the old one out.
+// bytes or as base64 of them. Other entries mean nothing. To rotate, add a key, make it current once every process has it, wait
+// until all is rewritten (Store.Reencrypt, of which processes log the end), and only then take the old one out.
 func Secret(data map[string][]byte) Source {
 	return func() (string, map[string][]byte, error) {
 		keys := map[string][]byte{}

@@ -371,22 +371,18 @@ func testFenced(t *testing.T, s *store.Store) {
 	key := store.KeyOf(was)
 	holds := clientv3.Compare(clientv3.Version("/no/such/key"), "=", 0)
 	fails := clientv3.Compare(clientv3.Version("/no/such/key"), ">", 0)
-	relabel(t, s.Fenced(holds), key, "a=b")
 	if err := errors.Join(writeEach(store.WithFence(t.Context(), holds), t, s, key)...); err != nil {
 		t.Fatalf("under a guard that holds: %v", err)
 	}
 	was = create(t, s, "shop/web")[0]
-	for name, tc := range map[string]struct {
-		ctx  context.Context //nolint:containedctx // what the table is about
-		view *store.Store
-	}{
-		"the view":          {t.Context(), s.Fenced(fails)},
-		"the context":       {store.WithFence(t.Context(), fails), s},
-		"one of two":        {store.WithFence(store.WithFence(t.Context(), fails), holds), s},
-		"view, not context": {store.WithFence(t.Context(), holds), s.Fenced(fails)},
+	for name, ctx := range map[string]context.Context{
+		"one":               store.WithFence(t.Context(), fails),
+		"the first of two":  store.WithFence(store.WithFence(t.Context(), fails), holds),
+		"the second of two": store.WithFence(store.WithFence(t.Context(), holds), fails),
+		"one of a call":     store.WithFence(t.Context(), holds, fails),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, err := range writeEach(tc.ctx, t, tc.view, key) {
+			for _, err := range writeEach(ctx, t, s, key) {
 				wantReason(t, err, apierror.ReasonConflict)
 				if !errors.Is(err, store.ErrFenced) {
 					t.Errorf("got %v, want ErrFenced", err)
