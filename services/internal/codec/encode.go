@@ -23,6 +23,8 @@ type encoder struct {
 	slots   []slot
 	nodes   []node
 	entries []mapEntry
+	// nodesUsed and entriesUsed are how far those stacks have been used at most.
+	nodesUsed, entriesUsed int
 }
 
 // mapEntry is an entry of a map; value is the place of its value's first node plus 1, 0 where it has none.
@@ -43,10 +45,24 @@ func (e *encoder) release() {
 	if cap(e.nodes) > maxKept || cap(e.entries) > maxKept {
 		return
 	}
-	clear(e.nodes[:cap(e.nodes)])
-	clear(e.entries[:cap(e.entries)])
-	e.slots, e.nodes, e.entries = e.slots[:0], e.nodes[:0], e.entries[:0]
+	e.popNodes(0)
+	e.popEntries(0)
+	clear(e.nodes[:e.nodesUsed])
+	clear(e.entries[:e.entriesUsed])
+	e.slots, e.nodesUsed, e.entriesUsed = e.slots[:0], 0, 0
 	encoders.Put(e)
+}
+
+// popNodes gives back the nodes after the first n.
+func (e *encoder) popNodes(n int) {
+	e.nodesUsed = max(e.nodesUsed, len(e.nodes))
+	e.nodes = e.nodes[:n]
+}
+
+// popEntries gives back the entries after the first n.
+func (e *encoder) popEntries(n int) {
+	e.entriesUsed = max(e.entriesUsed, len(e.entries))
+	e.entries = e.entries[:n]
 }
 
 // appendEncoded appends the JSON of a message that is given encoded.
@@ -195,7 +211,8 @@ func (e *encoder) message(t *table, head int32) error {
 		}
 	}
 	e.buf = append(e.buf, '}')
-	e.slots, e.nodes = e.slots[:base], e.nodes[:nodes]
+	e.slots = e.slots[:base]
+	e.popNodes(nodes)
 	return nil
 }
 
@@ -246,7 +263,7 @@ func (e *encoder) item(f *field, n node) error {
 	n.next = 0
 	e.nodes = append(e.nodes, n)
 	err := e.value(f, int32(len(e.nodes)))
-	e.nodes = e.nodes[:len(e.nodes)-1]
+	e.popNodes(len(e.nodes) - 1)
 	return err
 }
 
@@ -299,7 +316,8 @@ func (e *encoder) mapping(f *field, head int32) error {
 		}
 	}
 	e.buf = append(e.buf, '}')
-	e.entries, e.nodes = e.entries[:base], e.nodes[:nodes]
+	e.popEntries(base)
+	e.popNodes(nodes)
 	return nil
 }
 
