@@ -158,17 +158,24 @@ func (d *audited) asked(req any) {
 	}
 }
 
-// answered takes over the answer where it is kept: objects, but nothing that was made for the caller's eyes, as tokens are.
+// answered takes over the answer where it is kept: objects and lists of them, but nothing that was made for the caller's eyes,
+// as tokens are.
 func (d *audited) answered(resp any) {
 	msg, ok := resp.(proto.Message)
-	object, isObject := resp.(interface{ GetMetadata() *metav1.ObjectMeta })
-	if !ok || !isObject || d.m.kind == nil {
+	if !ok || d.m.kind == nil {
 		return
 	}
-	if d.call.Verb == verbCreate {
+	keeps := !d.m.kind.Encrypted && d.of.log.Level(&d.call, audit.StageResponseComplete).KeepsResponse()
+	if !keeps && d.call.Verb != verbCreate {
+		return // nothing is wanted of it, and one that is encoded need not be decoded
+	}
+	msg = msg.ProtoReflect().Interface() // the object itself, where the answer is an encoded one
+	object, isObject := msg.(interface{ GetMetadata() *metav1.ObjectMeta })
+	_, isList := msg.(interface{ GetMetadata() *metav1.ListMeta })
+	if isObject && d.call.Verb == verbCreate {
 		d.created = object.GetMetadata().GetName()
 	}
-	if !d.m.kind.Encrypted && d.of.log.Level(&d.call, audit.StageResponseComplete).KeepsResponse() {
+	if keeps && (isObject || isList) {
 		d.response = asJSON(msg)
 	}
 }

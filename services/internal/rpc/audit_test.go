@@ -15,11 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/audit"
+	"fairlead.dev/services/internal/rpc/encoded"
 )
 
 // maker is a service of a kind, which gives names to what it makes.
@@ -243,4 +245,54 @@ func TestAuditKeepsNothingOfWhatIsEncrypted(t *testing.T) {
 	if len(patch.GetPatch()) != 0 || nested.GetItems()[0].GetMetadata().GetName() != "a" {
 		t.Errorf("bytes are kept, or more is gone: %v %v", patch, nested)
 	}
+}
+
+func TestAuditKeepsNoAnswerOfWhatIsEncrypted(t *testing.T) {
+	log, err := audit.Open(audit.Config{File: filepath.Join(t.TempDir(), "audit.log"), PolicyFile: everythingPolicy(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endedLog(log)
+	build := &buildv1.Build{Metadata: &metav1.ObjectMeta{Name: "web"}}
+	data, err := proto.Marshal(build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		reason    string
+		encrypted bool
+		answer    any
+		want      string
+	}{
+		{"an object", false, build, `"metadata":{"name":"web"}`},
+		{"an object that is encoded", false, encoded.New(build.ProtoReflect().Type(), data), `"metadata":{"name":"web"}`},
+		{"an object that is encrypted at rest", true, build, ""},
+		{"the same, encoded", true, encoded.New(build.ProtoReflect().Type(), data), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			d := &audited{of: &auditing{log: log}, m: describe("/fairlead.build.v1.BuildService/Get")}
+			d.m.kind.Encrypted = test.encrypted
+			d.about(d.m.right)
+			d.answered(test.answer)
+			if got := string(d.response); !strings.Contains(got, test.want) || (test.want == "") != (got == "") {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func everythingPolicy(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(path, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: RequestResponse}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func endedLog(log *audit.Log) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = log.Run(ctx) // closes its file
 }
