@@ -54,13 +54,11 @@ func (r *accounts) Reconcile(ctx context.Context, key store.Key) (reconcile.Resu
 }
 
 func (r *accounts) read(ctx context.Context, s *accountRun) (reconcile.Outcome, error) {
-	account, ok := r.objects.Cached(s.key)
-	if ok && account.GetMetadata().GetDeletionTimestamp() == nil {
+	if account, ok := r.objects.Cached(s.key); ok && stays(account) {
 		s.account = account
 		return reconcile.Go, nil
 	}
-	owner := kube.Owner{Group: r.kind.Group, Version: r.kind.Version, Kind: r.kind.Kind, Namespace: s.key.Namespace, Name: s.key.Name}
-	return reconcile.Done, r.mirror.deps.Kube.Prune(ctx, serviceAccounts, owner) //nolint:wrapcheck // the step is named
+	return reconcile.Done, r.mirror.prune(ctx, r.kind, s.key, stays)
 }
 
 // look finds out whether the cluster has a service account of the name that is not ours: pods may run under it, so that it

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/reconcile"
@@ -107,3 +108,25 @@ func (m *Mirror) control(ctx context.Context, k kinds.Kind, r reconcile.Reconcil
 			return []store.Key{{Namespace: namespace, Name: name}}
 		}))
 }
+
+// prune deletes what the cluster has of an object that does not hold there any more, as a cache says. Caches are behind, and
+// what is deleted there takes rights and tokens with it: the store itself is asked first. What holds by its word stays; the
+// cache will tell.
+func (m *Mirror) prune(ctx context.Context, k kinds.Kind, key store.Key, holds func(store.Object) bool) error {
+	owner := kube.Owner{Group: k.Group, Version: k.Version, Kind: k.Kind, Namespace: key.Namespace, Name: key.Name}
+	there, err := m.deps.Kube.Owned(m.resource(k), owner)
+	if err != nil || len(there) == 0 {
+		return err //nolint:wrapcheck // the step is named
+	}
+	obj, err := m.deps.Store.Get(ctx, k, key)
+	switch {
+	case err != nil && !apierror.IsNotFound(err):
+		return err //nolint:wrapcheck // the step is named
+	case err == nil && holds(obj):
+		return nil
+	}
+	return m.deps.Kube.Prune(ctx, m.resource(k), owner) //nolint:wrapcheck // the step is named
+}
+
+// stays tells whether an object is there to stay.
+func stays(obj store.Object) bool { return obj.GetMetadata().GetDeletionTimestamp() == nil }

@@ -230,13 +230,12 @@ func (r *rights) Reconcile(ctx context.Context, key store.Key) (reconcile.Result
 }
 
 func (r *rights) read(ctx context.Context, s *rightsRun) (reconcile.Outcome, error) {
-	obj, ok := r.mirror.deps.Store.Cache(r.kind).Get(s.key)
-	if ok && obj.GetMetadata().GetDeletionTimestamp() == nil && Mirrored(obj) {
+	holds := func(obj store.Object) bool { return stays(obj) && Mirrored(obj) }
+	if obj, ok := r.mirror.deps.Store.Cache(r.kind).Get(s.key); ok && holds(obj) {
 		s.obj = obj
 		return reconcile.Go, nil
 	}
-	owner := kube.Owner{Group: r.kind.Group, Version: r.kind.Version, Kind: r.kind.Kind, Namespace: s.key.Namespace, Name: s.key.Name}
-	return reconcile.Done, r.mirror.deps.Kube.Prune(ctx, r.mirror.resource(r.kind), owner) //nolint:wrapcheck // the step is named
+	return reconcile.Done, r.mirror.prune(ctx, r.kind, s.key, holds)
 }
 
 func (r *rights) apply(ctx context.Context, s *rightsRun) (reconcile.Outcome, error) {
