@@ -86,7 +86,7 @@ func Run(ctx context.Context, name string, r Reconciler, opts Options, sources .
 		return err
 	}
 	log := opts.Log.With("controller", name)
-	run := &runner{name: name, reconciler: r, keys: newShare(opts.Group), tracer: opts.Tracer, sources: sources, steps: steps, end: ctx}
+	run := &runner{name: name, reconciler: r, keys: newShare(opts.Group, log), tracer: opts.Tracer, sources: sources, steps: steps, end: ctx}
 	yes := true
 	c, err := controller.NewTypedUnmanaged(name, controller.TypedOptions[store.Key]{
 		MaxConcurrentReconciles: opts.Workers,

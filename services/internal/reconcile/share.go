@@ -5,16 +5,23 @@ package reconcile
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	"fairlead.dev/services/internal/lease"
 	"fairlead.dev/services/internal/store"
 )
 
+// catchUp is how long a shard that was gained may wait for the caches to know what its former holder wrote. Longer than that
+// nothing is gained by it: what is written over an older state etcd refuses.
+const catchUp = 10 * time.Second
+
 // share is the part of a controller's keys that this process reconciles.
 type share struct {
 	group *lease.Group
+	log   *slog.Logger
 	// gained is signalled when there are shards whose keys are to be looked at.
 	gained chan struct{}
 
@@ -30,8 +37,8 @@ type tenure struct {
 	runs sync.WaitGroup
 }
 
-func newShare(g *lease.Group) *share {
-	return &share{group: g, gained: make(chan struct{}, 1), held: map[int]*tenure{}, fresh: map[int]bool{}}
+func newShare(g *lease.Group, log *slog.Logger) *share {
+	return &share{group: g, log: log, gained: make(chan struct{}, 1), held: map[int]*tenure{}, fresh: map[int]bool{}}
 }
 
 // ours tells whether a key is reconciled here.
@@ -79,11 +86,32 @@ func (s *share) follow(ctx context.Context, sources []Source, add func(store.Key
 			}
 		}
 	})
-	s.group.Follow(ctx, s.hold)
+	s.group.Follow(ctx, func(ctx context.Context, shard int) { s.hold(ctx, shard, sources) })
 }
 
-// hold has a shard's keys reconciled here until ctx ends, and returns when no run of it is left.
-func (s *share) hold(ctx context.Context, shard int) {
+// caughtUp waits for the sources to know what was written before a shard was taken.
+func (s *share) caughtUp(ctx context.Context, shard int, sources []Source) {
+	revision := lease.TakenAt(ctx)
+	bounded, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	for _, source := range sources {
+		if source.wait == nil {
+			continue
+		}
+		if err := source.wait(bounded, revision); err != nil {
+			if ctx.Err() == nil {
+				s.log.WarnContext(ctx, "a shard is worked on although the caches do not know yet what its former holder wrote",
+					"shard", shard, "revision", revision, "error", err)
+			}
+			return
+		}
+	}
+}
+
+// hold has a shard's keys reconciled here until ctx ends, and returns when no run of it is left. None begins before the
+// sources know what the former holder wrote: it would do anew what has been done.
+func (s *share) hold(ctx context.Context, shard int, sources []Source) {
+	s.caughtUp(ctx, shard, sources)
 	t := &tenure{ctx: ctx}
 	s.mu.Lock()
 	s.held[shard], s.fresh[shard] = t, true

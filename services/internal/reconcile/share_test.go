@@ -334,3 +334,77 @@ func TestSecondReplicaAddsThroughput(t *testing.T) {
 	}
 	t.Logf("two replicas are %.2f times as fast as one", took[1].Seconds()/took[2].Seconds())
 }
+
+// TestAGainedShardWaitsForTheCaches has a replica whose cache is behind come to hold a shard: it does not work on what the
+// former holder has written before it knows that.
+func TestAGainedShardWaitsForTheCaches(t *testing.T) {
+	etcd := etcdtest.StartEmbedded(t, t.TempDir())
+	client, proxy := etcd.Client(), etcdtest.NewProxy(t, etcd.Endpoints()[0])
+	writer := createServices(t, client, 1)
+	key := store.Key{Namespace: "a", Name: "s-0"}
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	run := func(f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	groups := map[string]*lease.Group{}
+	for _, id := range []string{"former", "next"} {
+		m, err := lease.New(client, lease.Options{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(m.Run)
+		groups[id] = m.Group("services", 1)
+	}
+	holding := make(chan struct{})
+	formerCtx, endFormer := context.WithCancel(ctx)
+	var former sync.WaitGroup
+	former.Go(func() {
+		groups["former"].Follow(formerCtx, func(ctx context.Context, _ int) { close(holding); <-ctx.Done() })
+	})
+	<-holding
+	behind, err := store.New(dial(t, proxy.Endpoint()), store.Options{CompactionInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(behind.Run)
+	cache := behind.Cache(storetest.Services(t))
+	if err := cache.WaitSynced(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	known := make(chan string, 100)
+	run(func(ctx context.Context) error {
+		return reconcile.Run(ctx, "gains", reconcile.Func(func(_ context.Context, key store.Key) (reconcile.Result, error) {
+			if o, ok := cache.Get(key); ok {
+				known <- o.GetMetadata().GetLabels()["by"]
+			}
+			return reconcile.Result{}, nil
+		}), reconcile.Options{Group: groups["next"]}, reconcile.FromCache(cache, nil))
+	})
+	proxy.Hold()
+	if _, err := writer.Update(t.Context(), storetest.Services(t), key, "", func(o store.Object) (store.Object, error) {
+		o.GetMetadata().Labels = map[string]string{"by": "former"}
+		return o, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	endFormer()
+	former.Wait()
+	for {
+		changed := groups["next"].Changed()
+		if _, self, ok := groups["next"].Holder(0); self && ok {
+			break
+		}
+		<-changed
+	}
+	proxy.Restore()
+	if got := <-known; got != "former" {
+		t.Errorf("the first run knows what %q wrote, want the former holder's last write", got)
+	}
+}

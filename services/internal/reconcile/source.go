@@ -6,6 +6,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,8 @@ type Source struct {
 	// List calls add with the keys of all that exists now. It may be nil where another source of the controller has the
 	// same keys.
 	List func(add func(store.Key))
+	// wait returns when the source knows all that was written up to a revision of etcd; it may be nil.
+	wait func(ctx context.Context, revision int64) error
 	// origin returns the traceparent of the write that a key's object comes from; it may be nil.
 	origin func(key store.Key) string
 }
@@ -30,7 +33,9 @@ type Source struct {
 // FromCache is the source of the changes in a cache of the store. keys maps a changed object to what is to be
 // reconciled; nil means the object itself.
 func FromCache(c *store.Cache, keys func(store.Object) []store.Key) Source {
-	s := Source{}
+	s := Source{wait: func(ctx context.Context, revision int64) error {
+		return c.WaitVersion(ctx, strconv.FormatInt(revision, 10)) //nolint:wrapcheck // who waits says for what
+	}}
 	if keys == nil {
 		keys = func(o store.Object) []store.Key { return []store.Key{store.KeyOf(o)} }
 		s.origin = func(key store.Key) string {
