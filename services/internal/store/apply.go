@@ -24,18 +24,17 @@ func (c *Cache) read(path string, value []byte, revision int64) (*entry, bool) {
 	return e, true
 }
 
-// apply takes over the changes of one or more whole revisions.
-func (c *Cache) apply(events []*clientv3.Event) {
-	if len(events) == 0 {
-		return
-	}
-	type update struct {
-		path string
-		to   *entry
-		// unreadable says that there is an object, but not which.
-		unreadable bool
-		revision   int64
-	}
+// update is an event, decoded.
+type update struct {
+	path string
+	to   *entry
+	// unreadable says that there is an object, but not which.
+	unreadable bool
+	revision   int64
+}
+
+// updates decodes events. What is not understood is left out.
+func (c *Cache) updates(events []*clientv3.Event) []update {
 	updates := make([]update, 0, len(events))
 	for _, ev := range events {
 		u := update{path: strings.TrimPrefix(string(ev.Kv.Key), c.prefix), revision: ev.Kv.ModRevision}
@@ -48,8 +47,22 @@ func (c *Cache) apply(events []*clientv3.Event) {
 		}
 		updates = append(updates, u)
 	}
+	return updates
+}
+
+// apply takes over the changes of one or more whole revisions.
+func (c *Cache) apply(events []*clientv3.Event) {
+	if len(events) == 0 {
+		return
+	}
+	updates := c.updates(events)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.update(updates, events[len(events)-1].Kv.ModRevision)
+}
+
+// update takes over decoded changes, the last of which is of a revision. c.mu must be held.
+func (c *Cache) update(updates []update, last int64) {
 	recorded := false
 	for i, u := range updates {
 		switch {
@@ -66,7 +79,7 @@ func (c *Cache) apply(events []*clientv3.Event) {
 			recorded = true
 		}
 	}
-	c.applied = max(c.applied, events[len(events)-1].Kv.ModRevision)
+	c.applied = max(c.applied, last)
 	if recorded {
 		c.wakeWatchers()
 		c.past.expire(c.store.opts.Now())
@@ -125,8 +138,10 @@ func (c *Cache) suspend() {
 }
 
 // replace takes what a list of one revision has found, in order, for what is. Subscribers are told of the differences;
-// watchers have missed something, and end.
-func (c *Cache) replace(found []*entry, unreadable map[string]struct{}, revision int64) {
+// watchers have missed something, and end. events are those that came since the list was begun: nobody sees the list without
+// them, since the feed is past them.
+func (c *Cache) replace(found []*entry, unreadable map[string]struct{}, revision int64, events []*clientv3.Event) {
+	updates := c.updates(events)
 	tree := newTree()
 	for _, e := range found {
 		tree.ReplaceOrInsert(e)
@@ -151,7 +166,11 @@ func (c *Cache) replace(found []*entry, unreadable map[string]struct{}, revision
 		}
 	}
 	c.history.reset(revision)
-	c.applied, c.filled = revision, true
+	c.applied = revision
 	c.wakeWatchers()
+	if len(events) > 0 {
+		c.update(updates, events[len(events)-1].Kv.ModRevision)
+	}
+	c.filled = true
 	c.size.Set(float64(tree.Len()))
 }

@@ -77,8 +77,7 @@ func (f *feed) finishFill(c *Cache, fill int, l *lister) {
 	if c.fill != fill {
 		return
 	}
-	c.replace(l.entries(), l.unreadable, l.revision)
-	c.apply(c.waiting)
+	c.replace(l.entries(), l.unreadable, l.revision, c.waiting)
 	c.waiting = nil
 	f.position.set(f.position.revision()) // wakes who waits for the cache
 	select {
