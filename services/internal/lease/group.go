@@ -138,9 +138,7 @@ func (g *Group) Changed() <-chan struct{} {
 	if g == nil {
 		return nil
 	}
-	g.member.mu.Lock()
-	defer g.member.mu.Unlock()
-	return g.member.changed
+	return g.member.Changed()
 }
 
 // assign says anew who is to have which shard. Member.mu must be held.
@@ -345,11 +343,11 @@ func (m *Member) release(s *shard) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !resp.Succeeded {
-		if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) > 0 {
-			m.view.take(s.key, holderOf(kvs[0])) // it has gone to another already
-			return nil
+	if !resp.Succeeded && len(resp.Responses[0].GetResponseRange().GetKvs()) > 0 { // it has gone to another already
+		if resp.Header.Revision >= m.view.revision {
+			m.view.take(s.key, holderOf(resp.Responses[0].GetResponseRange().GetKvs()[0]))
 		}
+		return nil
 	}
 	m.view.drop(s.key, resp.Header.Revision)
 	return nil

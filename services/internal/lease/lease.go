@@ -136,6 +136,13 @@ func randomID() string {
 // ID names the process among the members.
 func (m *Member) ID() string { return m.opts.ID }
 
+// Changed returns a channel that is closed when a shard, its holder or a member changes.
+func (m *Member) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
 // Run takes part until ctx ends: it keeps the lease, and takes and leaves shards as members come and go. At the end it has
 // all work stop and gives everything back, so that others take it over at once. It may be called once.
 func (m *Member) Run(ctx context.Context) error {
