@@ -54,7 +54,7 @@ func (s *services) RegisterService(desc *grpc.ServiceDesc, _ any) { s.desc = des
 // TestWatchOfACallerThatDoesNotRead has the store give up a watch whose caller takes nothing: the call ends, and says why.
 func TestWatchOfACallerThatDoesNotRead(t *testing.T) {
 	const history = 10
-	s := storetest.StartOn(t, startEtcd(t), store.Options{HistoryEvents: history})
+	s := storetest.StartOn(t, startEtcd(t), store.Options{ChangeLogEvents: history})
 	var registered services
 	if err := resource.Register(&registered, resource.Deps{Store: s}, resource.Handler{Kind: kind(t, &buildv1.Build{})}); err != nil {
 		t.Fatal(err)

@@ -35,9 +35,9 @@ type Cache struct {
 	unreadable map[string]struct{}
 	// applied is the revision of the newest change. filled tells that the cache also has whatever the feed has passed on;
 	// else it has missed something, or is yet to be filled.
-	applied int64
-	filled  bool
-	history history
+	applied   int64
+	filled    bool
+	changelog changelog
 	// changed is closed, and replaced, when there are new changes.
 	changed chan struct{}
 	subs    map[*subscription]struct{}
@@ -67,8 +67,8 @@ func newCache(s *Store, k kinds.Kind) *Cache {
 	return &Cache{
 		store: s, kind: k, form: f, prefix: s.keys.kind(k), synced: make(chan struct{}), changed: make(chan struct{}),
 		objects: newTree(), unreadable: map[string]struct{}{},
-		history: history{maxCount: s.opts.HistoryEvents, maxBytes: s.opts.HistoryBytes},
-		subs:    map[*subscription]struct{}{}, stuck: map[*stuckWatcher]struct{}{},
+		changelog: changelog{maxCount: s.opts.ChangeLogEvents, maxBytes: s.opts.ChangeLogBytes},
+		subs:      map[*subscription]struct{}{}, stuck: map[*stuckWatcher]struct{}{},
 		size: s.metrics.objects.WithLabelValues(ResourceOf(k).String()),
 	}
 }

@@ -23,7 +23,7 @@ type mark struct {
 	Unix     int64 `json:"unix"`
 }
 
-// compact notes the newest revision, and removes the history up to the newest revision that was noted KeepHistory ago. Of
+// compact notes the newest revision, and removes the versions up to the newest revision that was noted KeepRevisions ago. Of
 // several processes, one does it in each interval, and is told so.
 func (s *Store) compact(ctx context.Context) (mine bool, err error) {
 	call, cancel := s.limit(ctx)
@@ -42,7 +42,7 @@ func (s *Store) compact(ctx context.Context) (mine bool, err error) {
 		}
 	}
 	now := s.opts.Now()
-	marks, target, due := nextMarks(marks, mark{resp.Header.Revision, now.Unix()}, s.opts.CompactionInterval, s.opts.KeepHistory)
+	marks, target, due := nextMarks(marks, mark{resp.Header.Revision, now.Unix()}, s.opts.CompactionInterval, s.opts.KeepRevisions)
 	if !due {
 		return false, nil
 	}
@@ -67,14 +67,14 @@ func (s *Store) compact(ctx context.Context) (mine bool, err error) {
 	return true, nil
 }
 
-// nextMarks adds the mark of now, and returns the revision up to which history can go, 0 if none. It is not due while the
+// nextMarks adds the mark of now, and returns the revision up to which versions can go, 0 if none. It is not due while the
 // newest mark is younger than about an interval: another process made it.
 func nextMarks(marks []mark, now mark, interval, keep time.Duration) (next []mark, target int64, due bool) {
 	for _, m := range marks {
 		age := time.Duration(now.Unix-m.Unix) * time.Second
 		switch {
 		case age < 0:
-			// Its process' clock is ahead; it would keep history for too long.
+			// Its process' clock is ahead; it would keep versions for too long.
 		case age < interval*3/4:
 			return marks, 0, false
 		case age >= keep:

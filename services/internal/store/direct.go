@@ -15,8 +15,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// catchUp tells of the changes after r.from that the cache's history does not have, by a watch of etcd of its own, and
-// returns the place in the history from where to go on. Watchers that come back to a process that has just started need it.
+// catchUp tells of the changes after r.from that the cache's changelog does not have, by a watch of etcd of its own, and
+// returns the place in the changelog from where to go on. Watchers that come back to a process that has just started need it.
 func (r *watchRun) catchUp(ctx context.Context) (cursor, error) {
 	ctx, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()

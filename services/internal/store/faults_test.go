@@ -185,7 +185,7 @@ func TestClockSteps(t *testing.T) {
 	var offset atomic.Int64
 	client := etcdtest.Start(t)
 	s := quietStore(t, client, store.Options{
-		CompactionInterval: 50 * time.Millisecond, KeepHistory: 200 * time.Millisecond, BookmarkInterval: 50 * time.Millisecond,
+		CompactionInterval: 50 * time.Millisecond, KeepRevisions: 200 * time.Millisecond, BookmarkInterval: 50 * time.Millisecond,
 		Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 	})
 	l := startLoad(t, s)

@@ -39,7 +39,7 @@ func (r *relief) rest(took time.Duration) {
 	r.notBefore = time.Now().Add(max(fullRest, 10*took))
 }
 
-// relieve makes space when etcd is full: it compacts all history, since that takes space that writes need more, defragments
+// relieve makes space when etcd is full: it compacts all versions, since that takes space that writes need more, defragments
 // where this helps, and lets writes in again when every member has space. A full etcd reads and deletes, so that whoever
 // deletes enough gets it going.
 func (s *Store) relieve(ctx context.Context, r *relief) error {
@@ -101,7 +101,7 @@ func (s *Store) alarms(ctx context.Context) ([]*clientv3.AlarmMember, error) {
 	return out, nil
 }
 
-// compactAll removes all history up to the newest revision, which it returns when that is done.
+// compactAll removes all versions up to the newest revision, which it returns when that is done.
 func (s *Store) compactAll(ctx context.Context) (int64, error) {
 	revision, err := s.currentRevision(ctx)
 	if err != nil {

@@ -203,7 +203,7 @@ func BenchmarkWatchLatency(b *testing.B) {
 	})
 	for _, watchers := range []int{1, 100} {
 		b.Run(fmt.Sprintf("store, watchers=%d", watchers), func(b *testing.B) {
-			s := storetest.StartOn(b, etcdtest.Start(b), store.Options{HistoryEvents: 1 << 17, HistoryBytes: 1 << 30})
+			s := storetest.StartOn(b, etcdtest.Start(b), store.Options{ChangeLogEvents: 1 << 17, ChangeLogBytes: 1 << 30})
 			l := newLatencies(b)
 			var wg sync.WaitGroup
 			for range watchers {

@@ -49,12 +49,12 @@ func (c *Cache) freeze() *objectTree {
 	return c.frozen
 }
 
-// snapshotForWatch returns the objects there are, their revision, and the place in the history that follows them.
+// snapshotForWatch returns the objects there are, their revision, and the place in the changelog that follows them.
 func (c *Cache) snapshotForWatch() (snapshot, int64, cursor) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	revision := c.revision()
-	return snapshot{c.freeze()}, revision, cursor{next: c.history.end(), after: revision}
+	return snapshot{c.freeze()}, revision, cursor{next: c.changelog.end(), after: revision}
 }
 
 // snapshotAt returns the objects of a revision, if the cache still has them.

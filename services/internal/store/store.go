@@ -27,8 +27,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// CompactionInterval is the time between compactions; 5 minutes by default, negative for none.
 	CompactionInterval time.Duration
-	// KeepHistory is how long versions stay readable at least; 10 minutes by default.
-	KeepHistory time.Duration
+	// KeepRevisions is how long versions stay readable at least; 10 minutes by default.
+	KeepRevisions time.Duration
 	// DefragmentBytes is the size of etcd's database from which it is defragmented when less than half is in use; 256 MiB by
 	// default.
 	DefragmentBytes int64
@@ -38,11 +38,11 @@ type Options struct {
 	BookmarkInterval time.Duration
 	// MaxObjectBytes is the largest encoded object; 1 MiB by default.
 	MaxObjectBytes int
-	// HistoryEvents is how many changes of a kind its cache remembers for watchers; 4096 by default. A watcher that falls
+	// ChangeLogEvents is how many changes of a kind its cache remembers for watchers; 4096 by default. A watcher that falls
 	// behind by more is ended.
-	HistoryEvents int
-	// HistoryBytes bounds the changes that a cache remembers by their size; 32 MiB by default.
-	HistoryBytes int
+	ChangeLogEvents int
+	// ChangeLogBytes bounds the changes that a cache remembers by their size; 32 MiB by default.
+	ChangeLogBytes int
 	// Encryption is the keys for kinds that are encrypted at rest. Without it, these can be neither written nor read.
 	Encryption *encryption.Keys
 	// Now is the clock; time.Now by default.
@@ -52,13 +52,13 @@ type Options struct {
 func (o *Options) defaults() {
 	setDefault(&o.Prefix, "/fairlead")
 	setDefault(&o.CompactionInterval, 5*time.Minute)
-	setDefault(&o.KeepHistory, 10*time.Minute)
+	setDefault(&o.KeepRevisions, 10*time.Minute)
 	setDefault(&o.DefragmentBytes, 256<<20)
 	setDefault(&o.RequestTimeout, 10*time.Second)
 	setDefault(&o.BookmarkInterval, time.Minute)
 	setDefault(&o.MaxObjectBytes, 1<<20)
-	setDefault(&o.HistoryEvents, 4096)
-	setDefault(&o.HistoryBytes, 32<<20)
+	setDefault(&o.ChangeLogEvents, 4096)
+	setDefault(&o.ChangeLogBytes, 32<<20)
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}

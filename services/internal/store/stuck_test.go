@@ -22,7 +22,7 @@ import (
 func TestAStuckWatcherAmongAThousand(t *testing.T) {
 	const others, writes = 1000, 400
 	reg := prometheus.NewPedanticRegistry()
-	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{HistoryEvents: 200, Metrics: reg})
+	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{ChangeLogEvents: 200, Metrics: reg})
 	stuck := watch(t, s, store.WatchOptions{})
 	names := make([]string, writes)
 	for i := range names {
@@ -77,14 +77,14 @@ func TestAStuckWatcherAmongAThousand(t *testing.T) {
 // TestStuckWatchersOfInitialEvents has watchers stop reading before they know all objects.
 func TestStuckWatchersOfInitialEvents(t *testing.T) {
 	client := etcdtest.Start(t)
-	s := storetest.StartOn(t, client, store.Options{HistoryEvents: 20})
+	s := storetest.StartOn(t, client, store.Options{ChangeLogEvents: 20})
 	var first *servingv1.Service
 	for i := range 100 {
 		if made := create(t, s, "a", fmt.Sprint(i)); i == 0 {
 			first = made
 		}
 	}
-	late := storetest.StartOn(t, client, store.Options{HistoryEvents: 20})
+	late := storetest.StartOn(t, client, store.Options{ChangeLogEvents: 20})
 	watchers := map[string]*store.WatcherOf[*servingv1.Service]{
 		"initial events":          watch(t, s, store.WatchOptions{}),
 		"events before the cache": watch(t, late, store.WatchOptions{ResourceVersion: first.GetMetadata().GetResourceVersion()}),

@@ -33,7 +33,7 @@ const (
 // InitialEventsEnd is the annotation of the bookmark after the initial events.
 const InitialEventsEnd = "k8s.io/initial-events-end"
 
-// watchBuffer is how many events wait for a watcher besides those in the cache's history.
+// watchBuffer is how many events wait for a watcher besides those in the cache's changelog.
 const watchBuffer = 16
 
 // EventOf is one event, with objects of type T. The objects are shared: they must not be changed.
@@ -123,7 +123,7 @@ func (w *stream[E]) Err() error {
 func (w *stream[E]) Stop() { w.cancel() }
 
 // Watch tells of changes until ctx ends. All watches of all kinds are fed by one watch of etcd. Nobody waits for a watcher that
-// does not read: when the history no longer has what it needs next, it is ended.
+// does not read: when the changelog no longer has what it needs next, it is ended.
 func (s *Store) Watch(ctx context.Context, k kinds.Kind, o WatchOptions) (*Watcher, error) {
 	return watch[Object](ctx, s, k, o)
 }
@@ -195,7 +195,7 @@ func startStream[E any](ctx context.Context, s *Store, k kinds.Kind, o WatchOpti
 	return w, nil
 }
 
-// deliver hands an event to the reader, unless r falls behind the history while the reader takes none.
+// deliver hands an event to the reader, unless r falls behind the changelog while the reader takes none.
 func deliver[E any](ctx context.Context, events chan<- E, ev E, r *watchRun) error {
 	select {
 	case events <- ev:

@@ -83,7 +83,7 @@ func waitVersion(t testing.TB, s *store.Store, obj store.Object) {
 }
 
 func TestStuckWatcherIsEnded(t *testing.T) {
-	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{HistoryEvents: 20})
+	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{ChangeLogEvents: 20})
 	stuck := watch(t, s, store.WatchOptions{})
 	// The watcher's batch and buffer hold some more than the history does.
 	var last *servingv1.Service

@@ -13,7 +13,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-// watchBatch is how many changes are taken from the history at once.
+// watchBatch is how many changes are taken from the changelog at once.
 const watchBatch = 128
 
 // watchRun is what a watch does.
@@ -22,7 +22,7 @@ type watchRun struct {
 	cache  *Cache
 	filter filter
 	emit   func(EventType, *entry) error
-	// next is the place in the cache's history of the change that the watcher needs next. It falls behind when that is
+	// next is the place in the cache's changelog of the change that the watcher needs next. It falls behind when that is
 	// forgotten.
 	next int64
 	// from is the revision after which changes are told, unless initial.
@@ -127,7 +127,7 @@ func (r *watchRun) tellInitial() error {
 	return r.bookmark(revision, map[string]string{InitialEventsEnd: "true"})
 }
 
-// live tells of the changes in the cache's history, as they come.
+// live tells of the changes in the cache's changelog, as they come.
 func (r *watchRun) live(ctx context.Context, at cursor) error {
 	var due <-chan time.Time
 	if r.bookmarks {
@@ -197,43 +197,43 @@ func (r *watchRun) bookmark(revision int64, annotations map[string]string) error
 	return r.emit(Bookmark, r.cache.form.entry("", &stored{object: obj, value: value, revision: revision}))
 }
 
-// after returns the place in the history after a revision, and false when the history does not reach back so far. again asks
+// after returns the place in the changelog after a revision, and false when the changelog does not reach back so far. again asks
 // for the changes of the revision itself, too, where it holds several.
 func (c *Cache) after(revision int64, again bool) (cursor, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.history.after(revision, again)
+	return c.changelog.after(revision, again)
 }
 
 // foundSingle notes for the next watcher that a revision holds no more than one change.
 func (c *Cache) foundSingle(revision int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.history.foundSingle(revision)
+	c.changelog.foundSingle(revision)
 }
 
-// end is the place after all changes in the history.
+// end is the place after all changes in the changelog.
 func (c *Cache) end() int64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.history.end()
+	return c.changelog.end()
 }
 
 // changes adds the next changes at a place to out, as far as there is room, and returns the place after them. When there are
 // no more, it also returns the revision up to which that is so, and a channel that is closed when there may be more. The last
-// result is false when the history does not have them any more.
+// result is false when the changelog does not have them any more.
 func (c *Cache) changes(at cursor, out []*change) (changes []*change, next cursor, revision int64, changed <-chan struct{}, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	changes, next, ok = c.history.read(at, out)
-	if ok && next.next == c.history.end() {
+	changes, next, ok = c.changelog.read(at, out)
+	if ok && next.next == c.changelog.end() {
 		changed = c.changed
 	}
 	return changes, next, max(c.revision(), at.after), changed, ok
 }
 
 // errFellBehind ends a watcher that needs changes that are forgotten.
-var errFellBehind = expired(errors.New("the watcher fell behind the history"))
+var errFellBehind = expired(errors.New("the watcher fell behind the changelog"))
 
 // stuckWatcher is a watcher that cannot take its next event now. lost is closed when it falls behind meanwhile.
 type stuckWatcher struct {
@@ -246,7 +246,7 @@ func (c *Cache) hold(next int64) (lost <-chan struct{}, release func()) {
 	w := &stuckWatcher{next: next, lost: make(chan struct{})}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if next < c.history.first {
+	if next < c.changelog.first {
 		close(w.lost)
 		return w.lost, func() {}
 	}

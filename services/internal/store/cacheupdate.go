@@ -98,7 +98,7 @@ func (c *Cache) set(path string, e *entry) *entry {
 	return was
 }
 
-// record adds a change to the history and tells the subscribers. c.mu must be held.
+// record adds a change to the changelog and tells the subscribers. c.mu must be held.
 func (c *Cache) record(ch *change) {
 	ch.size = changeOverhead
 	switch {
@@ -112,7 +112,7 @@ func (c *Cache) record(ch *change) {
 	if ch.object != nil {
 		ch.size += ch.object.size()
 	}
-	c.history.add(ch)
+	c.changelog.add(ch)
 }
 
 // changeOverhead is about what a change holds besides its object.
@@ -123,7 +123,7 @@ func (c *Cache) wakeWatchers() {
 	close(c.changed)
 	c.changed = make(chan struct{})
 	for w := range c.stuck {
-		if w.next < c.history.first {
+		if w.next < c.changelog.first {
 			close(w.lost)
 			delete(c.stuck, w)
 		}
@@ -165,7 +165,7 @@ func (c *Cache) replace(found []*entry, unreadable map[string]struct{}, revision
 			c.publish(Modified, e)
 		}
 	}
-	c.history.reset(revision)
+	c.changelog.reset(revision)
 	c.applied = revision
 	c.wakeWatchers()
 	if len(events) > 0 {

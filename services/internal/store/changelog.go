@@ -31,8 +31,8 @@ func (c *change) gone() *entry {
 	return c.last
 }
 
-// history is the newest changes of a kind, oldest first. Each has a sequence number.
-type history struct {
+// changelog is the newest changes of a kind, oldest first. Each has a sequence number.
+type changelog struct {
 	// base is the revision after which no change is missing. single tells that base itself holds no more than one.
 	base    int64
 	single  bool
@@ -44,7 +44,7 @@ type history struct {
 	maxBytes int
 }
 
-// cursor is a reader's place in a history.
+// cursor is a reader's place in a changelog.
 type cursor struct {
 	next int64
 	// after is a revision up to which the reader knows everything already, but for what again says.
@@ -59,52 +59,52 @@ func (c cursor) wants(ch *change) bool {
 }
 
 // reset forgets all changes: what comes next follows revision. Readers of what was before are behind.
-func (h *history) reset(revision int64) {
-	h.first += int64(len(h.changes)) + 1
-	h.changes, h.bytes, h.base, h.single = nil, 0, revision, false
+func (l *changelog) reset(revision int64) {
+	l.first += int64(len(l.changes)) + 1
+	l.changes, l.bytes, l.base, l.single = nil, 0, revision, false
 }
 
 // add appends a change, and forgets the oldest where that takes too much room.
-func (h *history) add(c *change) {
-	h.changes = append(h.changes, c)
-	h.bytes += c.size
-	for len(h.changes) > h.maxCount || (h.bytes > h.maxBytes && len(h.changes) > 1) {
-		h.base, h.single = h.changes[0].revision, !h.changes[0].joint
-		h.bytes -= h.changes[0].size
-		h.changes[0] = nil
-		h.changes = h.changes[1:]
-		h.first++
+func (l *changelog) add(c *change) {
+	l.changes = append(l.changes, c)
+	l.bytes += c.size
+	for len(l.changes) > l.maxCount || (l.bytes > l.maxBytes && len(l.changes) > 1) {
+		l.base, l.single = l.changes[0].revision, !l.changes[0].joint
+		l.bytes -= l.changes[0].size
+		l.changes[0] = nil
+		l.changes = l.changes[1:]
+		l.first++
 	}
 }
 
-// after returns the place of the first change after revision, and false when the history does not reach back so far. again
+// after returns the place of the first change after revision, and false when the changelog does not reach back so far. again
 // asks for those of the revision itself, too, where it holds several.
-func (h *history) after(revision int64, again bool) (cursor, bool) {
-	if revision < h.base || again && revision == h.base && !h.single {
+func (l *changelog) after(revision int64, again bool) (cursor, bool) {
+	if revision < l.base || again && revision == l.base && !l.single {
 		return cursor{}, false
 	}
 	c := cursor{after: revision, again: again}
-	i := sort.Search(len(h.changes), func(i int) bool {
-		return h.changes[i].revision > revision || again && h.changes[i].revision == revision
+	i := sort.Search(len(l.changes), func(i int) bool {
+		return l.changes[i].revision > revision || again && l.changes[i].revision == revision
 	})
-	c.next = h.first + int64(i)
+	c.next = l.first + int64(i)
 	return c, true
 }
 
 // foundSingle notes that a revision holds no more than one change.
-func (h *history) foundSingle(revision int64) {
-	if revision == h.base {
-		h.single = true
+func (l *changelog) foundSingle(revision int64) {
+	if revision == l.base {
+		l.single = true
 	}
 }
 
 // read adds the changes at c to out, as far as there is room for them, and returns where to go on. The result is false when
 // they are forgotten.
-func (h *history) read(c cursor, out []*change) ([]*change, cursor, bool) {
-	if c.next < h.first {
+func (l *changelog) read(c cursor, out []*change) ([]*change, cursor, bool) {
+	if c.next < l.first {
 		return nil, c, false
 	}
-	rest := h.changes[c.next-h.first:]
+	rest := l.changes[c.next-l.first:]
 	rest = rest[:min(cap(out)-len(out), len(rest))]
 	for _, ch := range rest {
 		if c.wants(ch) {
@@ -116,4 +116,4 @@ func (h *history) read(c cursor, out []*change) ([]*change, cursor, bool) {
 }
 
 // end is the place after all changes.
-func (h *history) end() int64 { return h.first + int64(len(h.changes)) }
+func (l *changelog) end() int64 { return l.first + int64(len(l.changes)) }
