@@ -5,12 +5,10 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"fairlead.dev/services/fairlead/cli"
+	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/server"
 	"fairlead.dev/services/internal/version"
 )
@@ -18,7 +16,7 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := process.UntilSignal()
 	defer stop()
 	root := cli.New(version.String(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	root.AddCommand(server.Command())

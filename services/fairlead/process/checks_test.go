@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +23,12 @@ import (
 	"fairlead.dev/services/internal/apierror"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envStuck); dir != "" {
+		os.Exit(runStuck(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // switched is something that works or does not.
 type switched struct{ broken atomic.Bool }

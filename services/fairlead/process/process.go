@@ -131,9 +131,17 @@ func (p *Process) OnClose(f func() error) { p.closers = append(p.closers, f) }
 // Command is the process as a command of another one.
 func (p *Process) Command() *cobra.Command { return p.cmd }
 
+// UntilSignal returns a context that ends when the process is told to end. What is told after that ends it at once,
+// whatever it waits for.
+func UntilSignal() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
 // Main runs the process until it is told to end, and returns its exit code.
 func (p *Process) Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := UntilSignal()
 	defer stop()
 	p.cmd.Use = "fairlead-" + p.opts.Name
 	p.cmd.Version = version.String()
