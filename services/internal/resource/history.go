@@ -49,7 +49,9 @@ func (s *server) serveHistory(ctx context.Context, in proto.Message, out protore
 	return m.Interface(), nil
 }
 
-// serveRollback takes the way of any other update: what was good once may be at fault, or not allowed, by now.
+// serveRollback takes the way of any other update: what was good once may be at fault, or not allowed, by now. What it takes
+// back is what there was when it was asked: a change of that since then is not overwritten, while one of the status is no
+// matter.
 func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
 	r, ok := in.(*metav1.RollbackRequest)
 	if !ok {
@@ -60,6 +62,11 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 		return nil, err
 	}
 	dryRun, err := readDryRun(r.GetDryRun())
+	if err != nil {
+		return nil, err
+	}
+	// Before the history, so that a change between the two is noticed as well.
+	seen, err := s.deps.Store.Get(ctx, s.stored, key)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +86,9 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 		if now.GetMetadata().GetUid() != then.GetMetadata().GetUid() {
 			return nil, apierror.Conflict(s.resource, key.Name, "it was deleted and created again")
 		}
+		if wouldLose(seen.GetMetadata(), now.GetMetadata()) {
+			return nil, apierror.Modified(s.resource, key.Name)
+		}
 		for _, f := range stored.specs {
 			stored.copyField(now, then, f)
 		}
@@ -90,6 +100,12 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 		return nil, err
 	}
 	return s.served(obj)
+}
+
+// wouldLose tells whether what a rollback overwrites has changed since it was seen.
+func wouldLose(seen, now *metav1.ObjectMeta) bool {
+	return seen.GetGeneration() != now.GetGeneration() || !maps.Equal(seen.GetLabels(), now.GetLabels()) ||
+		!maps.Equal(seen.GetAnnotations(), now.GetAnnotations())
 }
 
 // choose returns the state of a generation; 0 means the newest of them.

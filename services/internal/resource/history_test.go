@@ -110,6 +110,56 @@ func TestRollbackIsAdmitted(t *testing.T) {
 	}
 }
 
+// A rollback takes back what there was when it was asked, and nothing that came after.
+func TestRollbackKeepsWhatCameBetween(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, patch string
+		status        bool
+		want          apierror.Reason
+	}{
+		"Spec":        {reason: "a new generation is not overwritten", patch: `{"spec":{"timeout":"9m0s"}}`, want: apierror.ReasonConflict},
+		"Labels":      {reason: "nor are labels", patch: `{"metadata":{"labels":{"a":"b"}}}`, want: apierror.ReasonConflict},
+		"Annotations": {reason: "nor are annotations", patch: `{"metadata":{"annotations":{"a":"b"}}}`, want: apierror.ReasonConflict},
+		"Status":      {reason: "the status is not the rollback's, and stays", status: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var between func()
+			f := startHandlers(t, everyone{}, resource.Handler{Kind: kind(t, &buildv1.Build{}), Hooks: resource.Hooks{
+				Default: func(context.Context, store.Object, store.Object) {
+					if fn := between; fn != nil {
+						between = nil
+						fn()
+					}
+				},
+			}})
+			f.created(t, aBuild("shop", "web"))
+			last := f.patched(t, `{"spec":{"timeout":"3m0s"}}`)
+			between = func() {
+				if !tc.status {
+					last = f.patched(t, tc.patch)
+					return
+				}
+				last.Status = &buildv1.BuildStatus{Builder: "Cluster"}
+				if _, err := f.build.UpdateStatus(f.ctx, &buildv1.BuildServiceUpdateStatusRequest{Object: last}); err != nil {
+					t.Error(err)
+				}
+			}
+			got, err := f.build.Rollback(f.ctx, &metav1.RollbackRequest{Namespace: "shop", Name: "web"})
+			if tc.want == "" {
+				if err != nil || got.GetStatus().GetBuilder() != "Cluster" || got.GetSpec().GetTimeout() == "3m0s" {
+					t.Errorf("%s: got %v, %v", tc.reason, got, err)
+				}
+				return
+			}
+			fails(t, err, tc.want, "the object has been modified")
+			now, err := f.build.Get(f.ctx, &metav1.GetRequest{Namespace: "shop", Name: "web"})
+			if d := cmp.Diff(last, now, protocmp.Transform()); err != nil || d != "" {
+				t.Errorf("%s: %v (-written +now):\n%s", tc.reason, err, d)
+			}
+		})
+	}
+}
+
 func TestPrepareRefuses(t *testing.T) {
 	f := start(t)
 	document := `{"apiVersion":"build.knative.dev/v1alpha1","kind":"Build","metadata":{"name":"web","namespace":"shop"},"spec":{"steps":[{"name":"one","image":"x"}]}}`
