@@ -69,8 +69,17 @@ func (p *Process) ClientCAs() *x509.CertPool { return p.tls.authority.Pool() }
 // ServerTLS is the TLS of a server in this process; services makes it ask services for their certificates.
 func (p *Process) ServerTLS(services bool) *tls.Config { return p.tls.leaf.Server(services) }
 
-// ClientTLS is the TLS of a client in this process, which is known to the server as this service.
-func (p *Process) ClientTLS() *tls.Config { return p.tls.leaf.Client() }
+// AllInOne is the name of the process that has all services in it.
+const AllInOne = "server"
 
-// CallersTLS is the TLS of a client that calls in others' names: the server does not learn which service it is.
-func (p *Process) CallersTLS() *tls.Config { return p.tls.authority.ClientTLS() }
+// ClientTLS is the TLS of a client in this process, which is known to the server as this service. The server must be one of
+// the services, or all in one.
+func (p *Process) ClientTLS(services ...string) *tls.Config {
+	return p.tls.leaf.Client(append(services, AllInOne)...)
+}
+
+// CallersTLS is the TLS of a client that calls in others' names: the server does not learn which service it is. The server
+// must be one of the services, or all in one.
+func (p *Process) CallersTLS(services ...string) *tls.Config {
+	return p.tls.authority.ClientTLS(append(services, AllInOne)...)
+}

@@ -23,7 +23,7 @@ import (
 // Command is `fairlead server`.
 func Command() *cobra.Command {
 	p := process.New(process.Options{
-		Name: "server", Short: "Run all services in one process", DataDir: ".fairlead/server",
+		Name: process.AllInOne, Short: "Run all services in one process", DataDir: ".fairlead/server",
 		Long: "Run auth, build, serving, eventing and gateway in one process, with an etcd and a JetStream of its own unless told of others.",
 	})
 	base := platform.New(p, platform.Options{AllInOne: true})

@@ -32,6 +32,15 @@ var owners = []struct {
 	{"eventing", []string{"fairlead.eventing."}},
 }
 
+// Owners are the names of the services that own kinds.
+func Owners() []string {
+	names := make([]string, len(owners))
+	for i, o := range owners {
+		names[i] = o.service
+	}
+	return names
+}
+
 // Services is a Source in processes of every service that owns kinds, at the addresses of --auth-address and the like. Each
 // call goes to the service that owns it, whose own authentication it passes: it brings its caller's token.
 func Services(p *process.Process) Source {
@@ -59,7 +68,7 @@ func (s *services) Validate(f *process.Faults) {
 func (s *services) Connect() (*grpc.ClientConn, error) {
 	p := s.process
 	for service, addresses := range s.addresses {
-		conn, err := p.Dial(*addresses, p.CallersTLS())
+		conn, err := p.Dial(*addresses, p.CallersTLS(service))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", service, err)
 		}

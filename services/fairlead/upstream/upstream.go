@@ -86,14 +86,14 @@ func (o *outside) Validate(f *process.Faults) {
 func (o *outside) Connect() (*grpc.ClientConn, error) {
 	p := o.process
 	if len(*o.auth) > 0 {
-		conn, err := p.Dial(*o.auth, p.CallersTLS())
+		conn, err := p.Dial(*o.auth, p.CallersTLS("auth"))
 		if err != nil {
 			return nil, err //nolint:wrapcheck // says it all
 		}
 		p.OnClose(conn.Close)
 		p.SetAccess(process.AskAuth(conn))
 	}
-	return p.Dial(*o.addresses, p.ClientTLS()) //nolint:wrapcheck // says it all
+	return p.Dial(*o.addresses, p.ClientTLS(strings.TrimSuffix(o.flag, "-address"))) //nolint:wrapcheck // says it all
 }
 
 // Checks implements Source. Its user goes on by what it was told last; that nobody tells it more is said.

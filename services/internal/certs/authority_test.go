@@ -208,6 +208,10 @@ func TestStrangersAreRefused(t *testing.T) {
 		"a server of another":         {foreign, client.Client(), "ca.crt of the same installation"},
 		"another name than was meant": {address, named(client.Client(), "other.test"), "other.test"},
 		"a service with TLS 1.2":      {address, old, "bad certificate"},
+		"the service that is meant":   {address, client.Client("auth", "server"), ""},
+		"the same, as nobody":         {address, ours.ClientTLS("server"), ""},
+		"another service than meant":  {address, client.Client("auth"), "system:fairlead:server"},
+		"another, as nobody":          {address, ours.ClientTLS("auth"), "auth; check the address"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

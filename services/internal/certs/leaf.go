@@ -16,6 +16,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"fairlead.dev/services/internal/wire"
@@ -180,26 +181,29 @@ func (l *Leaf) Server(clientAuth bool) *tls.Config {
 }
 
 // Client returns the TLS of a client that shows the certificate, and takes a server for one of this installation's
-// services by its certificate: of the authority, of the organisation, and for the name it was dialed by, where that is no
-// address.
-func (l *Leaf) Client() *tls.Config {
-	c := l.authority.ClientTLS()
+// services by its certificate: of the authority, of the organisation, for one of the services meant, whose names are those
+// of Leaf, and for the host it was dialed by. With no service named each is taken.
+func (l *Leaf) Client(services ...string) *tls.Config {
+	c := l.authority.ClientTLS(services...)
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return l.current.Load(), nil }
 	return c
 }
 
 // ClientTLS is Leaf.Client without a certificate: the calls are nobody's unless they bring a token. What calls on behalf
 // of others, as the gateway does, takes this one, so that a caller without a token is not taken for the gateway.
-func (a *Authority) ClientTLS() *tls.Config {
+func (a *Authority) ClientTLS(services ...string) *tls.Config {
+	services = slices.Clone(services)
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		Time:               a.now,
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection verifies by the authorities of the moment; RootCAs are read once
-		VerifyConnection:   a.verifyServer,
+		VerifyConnection:   func(c tls.ConnectionState) error { return a.verifyServer(c, services) },
 	}
 }
 
-func (a *Authority) verifyServer(c tls.ConnectionState) error {
+// verifyServer verifies that the server is one of the services. That it is for the host it was dialed by does not tell: those
+// of one machine are all for its addresses.
+func (a *Authority) verifyServer(c tls.ConnectionState, services []string) error {
 	if len(c.PeerCertificates) == 0 {
 		return errors.New("certs: the server sent no certificate")
 	}
@@ -216,6 +220,11 @@ func (a *Authority) verifyServer(c tls.ConnectionState) error {
 	}
 	if !slices.Contains(leaf.Subject.Organization, wire.GroupServices) {
 		return fmt.Errorf("certs: the server's certificate is for %q, which is no service of Fairlead", leaf.Subject)
+	}
+	name, ok := strings.CutPrefix(leaf.Subject.CommonName, wire.ServiceUserPrefix)
+	if len(services) > 0 && (!ok || !slices.Contains(services, name)) {
+		return fmt.Errorf("certs: the server's certificate is for %q, where one of these services is meant: %s; check the address",
+			leaf.Subject.CommonName, strings.Join(services, ", "))
 	}
 	return nil
 }
