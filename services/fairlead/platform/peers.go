@@ -52,7 +52,7 @@ type Peers struct {
 }
 
 // Dial returns the connection to a process at an address that it advertises; calls over it are made as this service. It is
-// kept for the next who asks, and closed at the end.
+// kept for the next who asks, and closed when the process is gone, and at the end.
 func (p *Peers) Dial(address string) (grpc.ClientConnInterface, error) {
 	if address == "" {
 		return nil, apierror.Unavailable(0, "the process that is meant tells no address; give it --advertise-address")
@@ -63,6 +63,9 @@ func (p *Peers) Dial(address string) (grpc.ClientConnInterface, error) {
 		return c, nil
 	}
 	b := p.platform
+	if address == b.advertised() {
+		return nil, itself(address)
+	}
 	var cfg *tls.Config
 	target, local := strings.CutPrefix(address, plaintextScheme)
 	if !local {
@@ -80,7 +83,7 @@ func (p *Peers) Dial(address string) (grpc.ClientConnInterface, error) {
 }
 
 // Conn returns a connection to a process that serves an API group, this one where it does. Calls over it are made as
-// those whose credentials they bring, and never as this service. It is kept, and closed at the end.
+// those whose credentials they bring, and never as this service. It is kept, and closed when the process is gone, and at the end.
 func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
 	b := p.platform
 	if slices.Contains(b.groups, group) {
@@ -89,6 +92,9 @@ func (p *Peers) Conn(group string) (grpc.ClientConnInterface, error) {
 	for _, peer := range b.lease.Peers() {
 		if !slices.Contains(peer.Serves, group) || peer.ID == b.lease.ID() || peer.Address == "" {
 			continue
+		}
+		if peer.Address == b.advertised() {
+			return nil, itself(peer.Address)
 		}
 		return p.caller(peer.Address, func() (*grpc.ClientConn, error) {
 			target, local := strings.CutPrefix(peer.Address, plaintextScheme)

@@ -157,6 +157,9 @@ func (b *Platform) Validate(f *process.Faults) {
 	if !b.opts.AllInOne && b.advertise.Empty() && b.grpcListen.Everywhere() {
 		f.Addf("advertise-address", "is empty, and --grpc-listen is all addresses; write the one at which the other processes reach this one")
 	}
+	if b.advertise.Everywhere() {
+		f.Addf("advertise-address", "is %q, which leads each of the other processes to itself; write the address at which they reach this one", b.advertise)
+	}
 	if *b.auditPolicy != "" && *b.auditLog == "" {
 		f.Addf("audit-policy", "is of no use without --audit-log")
 	}
@@ -233,6 +236,10 @@ func (b *Platform) openLease(context.Context) error {
 	p := b.process
 	var err error
 	b.peers = &Peers{platform: b}
+	if b.onlyHere() {
+		p.Log().Warn("other processes of the installation reach this one from this machine only; where there are some on others, set --advertise-address",
+			"address", b.advertised())
+	}
 	p.OnClose(b.peers.close)
 	b.lease, err = lease.New(b.etcd, lease.Options{
 		ID: b.memberID(), Prefix: b.Prefix(), Address: b.advertised(), Serves: b.groups, Log: p.Log(), Metrics: p.Metrics(),

@@ -62,6 +62,7 @@ func (b *Platform) Start(t *process.Tiers) {
 	}
 	t.State.Run("encryption", b.followEncryption)
 	t.State.Run("lease", b.lease.Run)
+	t.State.Run("peers", b.peers.follow)
 	if b.auth != nil {
 		t.State.Run("auth", b.auth.Run)
 	} else {
