@@ -37,7 +37,7 @@ func (u *unread) SendHeader(metadata.MD) error {
 }
 
 func (u *unread) RecvMsg(m any) error {
-	m.(*metav1.WatchRequest).Namespace = "shop" //nolint:forcetypeassert // a watch reads nothing else
+	m.(*metav1.WatchRequest).Namespace = "shop"
 	return nil
 }
 
