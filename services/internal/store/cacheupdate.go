@@ -92,9 +92,15 @@ func (c *Cache) set(path string, e *entry) *entry {
 	c.frozen = nil
 	if e == nil {
 		was, _ := c.objects.Delete(&entry{path: path})
+		if was != nil {
+			was.retire()
+		}
 		return was
 	}
-	was, _ := c.objects.ReplaceOrInsert(e)
+	was, replaced := c.objects.ReplaceOrInsert(e)
+	if replaced {
+		was.retire()
+	}
 	return was
 }
 
@@ -151,6 +157,7 @@ func (c *Cache) replace(found []*entry, unreadable map[string]struct{}, revision
 	was := c.objects
 	c.objects, c.frozen, c.past, c.unreadable = tree, nil, nil, unreadable
 	was.Ascend(func(e *entry) bool {
+		e.retire()
 		if _, broken := unreadable[e.path]; !tree.Has(e) && !broken {
 			c.publish(Deleted, e.at(revision))
 		}

@@ -31,24 +31,6 @@ type entry struct {
 	shared  atomic.Pointer[weak.Pointer[decoded]]
 }
 
-// decoded is an object that several readers share.
-type decoded struct{ object Object }
-
-// keptDecoded is how many decoded objects a store keeps for those who ask again: some 50 MB, if they are typical.
-const keptDecoded = 8192
-
-// recent keeps the objects that were decoded last.
-type recent struct {
-	next  atomic.Uint64
-	slots [keptDecoded]atomic.Pointer[decoded]
-}
-
-func (r *recent) keep(d *decoded) {
-	if r != nil {
-		r.slots[r.next.Add(1)%keptDecoded].Store(d)
-	}
-}
-
 // form is how the objects of a kind are encoded.
 type form struct {
 	kind   kinds.Kind
@@ -131,11 +113,19 @@ func (e *entry) object() Object {
 
 // share makes obj, which nobody changes any more, what readers share.
 func (e *entry) share(obj Object) Object {
-	d := &decoded{obj}
+	d := &decoded{object: obj, size: len(e.encoded)}
 	p := weak.Make(d)
 	e.shared.Store(&p)
 	e.form.recent.keep(d)
 	return obj
+}
+
+// retire has the store let the decoded object go, since the entry is no longer the newest state. Whoever still needs it, as a
+// watch that lags does, may have it decoded again.
+func (e *entry) retire() {
+	if p := e.shared.Load(); p != nil {
+		e.form.recent.drop(p.Value())
+	}
 }
 
 // size is about how much memory the entry takes.
