@@ -18,19 +18,21 @@ const (
 	quotaWarning = 80
 )
 
-// lookAfter compacts at each interval until ctx ends, and makes space when etcd is full.
+// lookAfter compacts at each interval until ctx ends, and makes space when etcd is full, while it is this process's turn. It
+// looks whether etcd is full at intervals too, since the writes that are refused may be those of others.
 func (s *Store) lookAfter(ctx context.Context) {
 	ticker := time.NewTicker(s.opts.CompactionInterval)
 	defer ticker.Stop()
 	again := time.NewTimer(0) // it may have been full when another process ended
 	defer again.Stop()
 	var r relief
+	var k keeper
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.compactInTurn(ctx)
+			s.compactInTurn(ctx, &k)
 			continue
 		case <-s.full:
 		case <-again.C:
@@ -39,23 +41,37 @@ func (s *Store) lookAfter(ctx context.Context) {
 			again.Reset(wait)
 			continue
 		}
-		if err := s.relieve(ctx, &r); err != nil && ctx.Err() == nil {
+		if err := s.relieveInTurn(ctx, &r, &k); err != nil && ctx.Err() == nil {
 			s.log.Warn("it is not known whether etcd has space; it is tried again", "error", err, "after", fullInterval)
 			r.full = true
 		}
-		if r.full {
-			again.Reset(max(fullInterval, time.Until(r.notBefore)))
-		}
+		again.Reset(max(fullInterval, time.Until(r.notBefore)))
 	}
 }
 
+// relieveInTurn makes space when etcd is full, if it is this process's turn.
+func (s *Store) relieveInTurn(ctx context.Context, r *relief, k *keeper) error {
+	mine, err := s.turn(ctx, k)
+	if err != nil {
+		return err
+	}
+	if !mine {
+		*r = relief{}
+		return nil
+	}
+	return s.relieve(ctx, r)
+}
+
 // compactInTurn compacts and defragments, if it is this process's turn.
-func (s *Store) compactInTurn(ctx context.Context) {
+func (s *Store) compactInTurn(ctx context.Context, k *keeper) {
 	// A watch of a kind that rests would be taken up again from before the compaction.
 	for _, c := range s.caches.all() {
 		c.askProgress()
 	}
-	mine, err := s.compact(ctx)
+	mine, err := s.turn(ctx, k)
+	if err == nil && mine {
+		mine, err = s.compact(ctx)
+	}
 	if err == nil && mine {
 		err = s.maintain(ctx)
 	}
