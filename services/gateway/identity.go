@@ -43,12 +43,11 @@ func callerFrom(ctx context.Context) *caller {
 
 // outgoing returns the context of a gRPC call on behalf of the caller of r.
 func outgoing(r *http.Request) context.Context {
-	ctx := metadata.AppendToOutgoingContext(r.Context(),
-		"authorization", r.Header.Get("Authorization"), "x-request-id", r.Header.Get(headerRequestID))
-	for _, agent := range program(ctx, r).Get(rpc.UserAgentKey) {
-		ctx = metadata.AppendToOutgoingContext(ctx, rpc.UserAgentKey, agent)
+	pairs := []string{"authorization", r.Header.Get("Authorization"), "x-request-id", r.Header.Get(headerRequestID)}
+	for _, agent := range program(r.Context(), r).Get(rpc.UserAgentKey) {
+		pairs = append(pairs, rpc.UserAgentKey, agent)
 	}
-	return ctx
+	return metadata.AppendToOutgoingContext(r.Context(), pairs...)
 }
 
 // program says which program the caller of r is, as far as gRPC can carry it. gRPC's own user agent is the gateway's.
