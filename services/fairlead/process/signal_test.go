@@ -26,7 +26,7 @@ func (stuck) Open(ctx context.Context) error {
 	fmt.Println("runs")
 	<-ctx.Done()
 	fmt.Println("ends")
-	for { //nolint:revive // the point of it
+	for {
 		time.Sleep(time.Hour)
 	}
 }

@@ -58,7 +58,7 @@ func (s *Store) queue(ctx context.Context) (*keeper, error) {
 	gone := make(chan struct{})
 	s.caches.spawn(func() {
 		defer close(gone)
-		for range alive { //nolint:revive // until it ends
+		for range alive {
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 		defer cancel()
