@@ -51,7 +51,7 @@ func behind(t *testing.T) (m *Mirror, deleted *atomic.Int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = k.Run(t.Context()) }) // whose end has come: what the client started ends
+	t.Cleanup(k.Close)
 	st, err := store.New(etcdtest.Start(t), store.Options{}) // does not run, so that no cache is filled
 	if err != nil {
 		t.Fatal(err)

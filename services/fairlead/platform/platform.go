@@ -221,7 +221,11 @@ func (b *Platform) openKube(context.Context) error {
 	b.kube, err = kube.NewClient(b.config, kube.Options{
 		Installation: p.Installation(), Component: "fairlead", SystemNamespace: *b.systemNamespace, Log: p.Log(),
 	})
-	return err //nolint:wrapcheck // says it all
+	if err != nil {
+		return err //nolint:wrapcheck // says it all
+	}
+	p.OnClose(func() error { b.kube.Close(); return nil })
+	return nil
 }
 
 func (b *Platform) openStore(context.Context) error {

@@ -82,6 +82,7 @@ type core struct {
 	clientset kubernetes.Interface
 	dynamic   dynamic.Interface
 	events    record.EventBroadcaster
+	closing   sync.Once
 
 	ours   informers.SharedInformerFactory
 	all    informers.SharedInformerFactory
@@ -93,7 +94,7 @@ type core struct {
 	running sync.Map
 }
 
-// NewClient makes a Client. Nothing is asked of the cluster before Run.
+// NewClient makes a Client. Nothing is asked of the cluster before Run. Run or Close ends it.
 func NewClient(config *rest.Config, opts Options) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = 500, 1000
@@ -122,6 +123,9 @@ func NewClient(config *rest.Config, opts Options) (*Client, error) {
 	c.events = record.NewBroadcaster()
 	return c.as(opts.Component), nil
 }
+
+// Close frees what a client holds that does not run, or runs no more. It may be called more than once.
+func (c *core) Close() { c.closing.Do(c.events.Shutdown) }
 
 // As returns a client of the same cluster that writes under another field manager, such as `fairlead-serving`, and names
 // it as the source of its Events. It shares all informers with c, and runs with it.
@@ -160,7 +164,7 @@ func (c *Client) Run(ctx context.Context) error {
 	c.others.Start(ctx.Done())
 	c.mu.Unlock()
 	<-ctx.Done()
-	c.events.Shutdown()
+	c.Close()
 	c.ours.Shutdown()
 	c.all.Shutdown()
 	c.others.Shutdown()
