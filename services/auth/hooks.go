@@ -250,7 +250,7 @@ func (s *Server) authorizeRole(ctx context.Context, k kinds.Kind, obj, old store
 		(k.Namespaced || maps.Equal(before.GetMetadata().GetLabels(), r.GetMetadata().GetLabels())) {
 		return nil
 	}
-	rules := toKubernetes(r.GetRules())
+	rules := mirror.Rules(r.GetRules())
 	if aggregationOf(r) != nil || updated && aggregationOf(before) != nil {
 		rules = everything()
 	}
@@ -300,13 +300,13 @@ func (s *Server) rulesOf(ctx context.Context, k kinds.Kind, key store.Key) ([]rb
 	}
 	c, ok := r.(*authv1.ClusterRole)
 	if !ok || c.GetAggregationRule() == nil {
-		return toKubernetes(r.GetRules()), nil
+		return mirror.Rules(r.GetRules()), nil
 	}
 	all, err := s.policy.clusterRoles.List(ctx, store.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
-	return toKubernetes(aggregated(c, all.Items)), nil
+	return mirror.Rules(aggregated(c, all.Items)), nil
 }
 
 // mayGive refuses to give rights that the caller does not hold, unless the caller has a right that stands above.

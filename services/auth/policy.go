@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
+	"fairlead.dev/services/auth/mirror"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
@@ -128,7 +129,7 @@ func (p *policy) build() map[subject][]grant {
 		if !ok {
 			var role *authv1.ClusterRole
 			if role, ok = p.clusterRoles.Cached(store.Key{Name: name}); ok {
-				rules = toKubernetes(aggregated(role, all))
+				rules = mirror.Rules(aggregated(role, all))
 				known[name] = rules
 			}
 		}
@@ -149,7 +150,7 @@ func (p *policy) build() map[subject][]grant {
 		switch ref.GetKind() {
 		case kindRole:
 			if role, ok := p.roles.Cached(store.Key{Namespace: namespace, Name: ref.GetName()}); ok {
-				add(b.GetSubjects(), grant{namespace: namespace, rules: toKubernetes(role.GetRules())})
+				add(b.GetSubjects(), grant{namespace: namespace, rules: mirror.Rules(role.GetRules())})
 			}
 		case kindClusterRole:
 			if rules, ok := clusterRules(ref.GetName()); ok {

@@ -16,6 +16,7 @@ import (
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/services/auth/mirror"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc"
 )
@@ -47,7 +48,7 @@ func TestAllows(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := allows(toKubernetes([]*authv1.PolicyRule{tc.rule})[0], tc.a); got != tc.want {
+			if got := allows(mirror.Rules([]*authv1.PolicyRule{tc.rule})[0], tc.a); got != tc.want {
 				t.Errorf("got %v", got)
 			}
 		})

@@ -11,7 +11,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/component-helpers/auth/rbac/validation"
 
-	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/services/internal/rpc"
 )
 
@@ -19,18 +18,6 @@ const (
 	wildcard   = "*"
 	verbCreate = "create"
 )
-
-// toKubernetes returns rules in the type of Kubernetes' RBAC, whose schema they have.
-func toKubernetes(rules []*authv1.PolicyRule) []rbacv1.PolicyRule {
-	out := make([]rbacv1.PolicyRule, len(rules))
-	for i, r := range rules {
-		out[i] = rbacv1.PolicyRule{
-			Verbs: r.GetVerbs(), APIGroups: r.GetApiGroups(), Resources: r.GetResources(),
-			ResourceNames: r.GetResourceNames(), NonResourceURLs: r.GetNonResourceUrls(),
-		}
-	}
-	return out
-}
 
 // allows tells whether a rule allows a call.
 func allows(r rbacv1.PolicyRule, a rpc.Attributes) bool {

@@ -50,9 +50,9 @@ func (m *Mirror) image(obj store.Object) (kube.Object, error) {
 	}
 	switch o := obj.(type) {
 	case *authv1.Role:
-		return &rbacv1.Role{TypeMeta: of("Role"), ObjectMeta: meta, Rules: rules(o.GetRules())}, nil
+		return &rbacv1.Role{TypeMeta: of("Role"), ObjectMeta: meta, Rules: Rules(o.GetRules())}, nil
 	case *authv1.ClusterRole:
-		return &rbacv1.ClusterRole{TypeMeta: of("ClusterRole"), ObjectMeta: meta, Rules: rules(o.GetRules())}, nil
+		return &rbacv1.ClusterRole{TypeMeta: of("ClusterRole"), ObjectMeta: meta, Rules: Rules(o.GetRules())}, nil
 	case *authv1.RoleBinding:
 		return &rbacv1.RoleBinding{TypeMeta: of("RoleBinding"), ObjectMeta: meta, Subjects: subjects(o.GetSubjects()), RoleRef: m.role(o.GetRoleRef())}, nil
 	case *authv1.ClusterRoleBinding:
@@ -61,7 +61,8 @@ func (m *Mirror) image(obj store.Object) (kube.Object, error) {
 	return nil, fmt.Errorf("%T has no image in the cluster", obj)
 }
 
-func rules(of []*authv1.PolicyRule) []rbacv1.PolicyRule {
+// Rules returns rules in the type of Kubernetes' RBAC, whose schema they have.
+func Rules(of []*authv1.PolicyRule) []rbacv1.PolicyRule {
 	out := make([]rbacv1.PolicyRule, len(of))
 	for i, r := range of {
 		out[i] = rbacv1.PolicyRule{
