@@ -57,7 +57,7 @@ test: cluster ## Run all tests, on the local Kubernetes too.
 	@cd deploy/devcluster && GOWORK=off go test ./...
 	@cd services/tools && GOWORK=off go test ./...
 	@FAIRLEAD_STATE=$(STATE) FAIRLEAD_CLUSTER_KUBECONFIG=$(STATE)/devcluster/admin.kubeconfig \
-		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 40m $(PACKAGES)
+		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 15m $(PACKAGES)
 
 FAULTS := ./services/internal/store ./services/build ./services/e2e
 .PHONY: soak

@@ -250,8 +250,13 @@ func TestLeaderStays(t *testing.T) {
 		m, _ := newMember(t, client, lease.Options{ID: fmt.Sprintf("later-%d", i)})
 		follow(t, m.Group("leader", 1), func(context.Context, int) {})
 	}
-	for len(first.Peers()) < 7 || len(first.Peers()[6].Shares) == 0 {
-		<-first.Group("leader", 1).Changed()
+	late := time.After(30 * time.Second)
+	for changed := first.Changed(); len(first.Peers()) < 7 || len(first.Peers()[6].Shares) == 0; changed = first.Changed() {
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("seven members are to be seen, got %v", first.Peers())
+		}
 	}
 	f.await(map[string]int{"first": 1})
 }

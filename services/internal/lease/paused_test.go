@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -48,27 +50,36 @@ func leadAsProcess(endpoint string) int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); cancel() }()
+	var term atomic.Int32
 	go m.Group("leader", 1).Follow(ctx, func(ctx context.Context, _ int) {
-		deaf := context.WithoutCancel(ctx) // the worst of leaders: it never looks whether it leads
-		for i := 0; ; i++ {
-			err := write(deaf, s, "process "+strconv.Itoa(i))
-			switch {
-			case i == 0:
-				fmt.Println("leads", err)
-			case errors.Is(err, store.ErrFenced):
-				fmt.Println("fenced")
-				<-ctx.Done()
-				return
-			case ctx.Err() != nil && err == nil:
-				fmt.Println("wrote after the end")
-			}
+		if term.Add(1) == 1 {
+			leadDeaf(ctx, s)
 		}
+		<-ctx.Done()
 	})
 	if err := m.Run(ctx); err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	return 0
+}
+
+// leadDeaf is the worst of leaders: it writes until it is refused, and never looks whether it leads.
+func leadDeaf(ctx context.Context, s *store.Store) {
+	deaf := context.WithoutCancel(ctx)
+	for i := 0; ; i++ {
+		over := ctx.Err() != nil // before the write, not after: what etcd took in before the pause is answered after it
+		err := write(deaf, s, "process "+strconv.Itoa(i))
+		switch {
+		case i == 0:
+			fmt.Println("leads", err)
+		case errors.Is(err, store.ErrFenced):
+			fmt.Println("fenced")
+			return
+		case over && err == nil:
+			fmt.Println("wrote after the end")
+		}
+	}
 }
 
 func write(ctx context.Context, s *store.Store, value string) error {
@@ -116,6 +127,7 @@ func TestLeaderPaused(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = in.Close()
+		_ = cmd.Process.Signal(syscall.SIGCONT) // the test may have ended while it was stopped
 		for said.Scan() {
 			t.Logf("the process says: %s", said.Text())
 		}
@@ -131,12 +143,17 @@ func TestLeaderPaused(t *testing.T) {
 	}
 	signal(syscall.SIGSTOP)
 	m, _ := newMember(t, client, lease.Options{ID: "test"})
-	leads, over := make(chan error), make(chan struct{})
+	leads, over := make(chan error, 1), make(chan struct{})
+	finish := sync.OnceFunc(func() { close(over) })
 	follow(t, m.Group("leader", 1), func(ctx context.Context, _ int) {
-		leads <- write(ctx, s, "test")
+		select {
+		case leads <- write(ctx, s, "test"):
+		default: // a later term
+		}
 		<-over
 		<-ctx.Done()
 	})
+	t.Cleanup(finish) // before the work is waited for, whatever fails in between
 	if err := <-leads; err != nil {
 		t.Errorf("the new leader's write: %v", err)
 	}
@@ -149,5 +166,5 @@ func TestLeaderPaused(t *testing.T) {
 	if got := obj.GetMetadata().GetLabels()["by"]; got != "test" {
 		t.Errorf("last written by %q, want the new leader", got)
 	}
-	close(over)
+	finish()
 }
