@@ -47,6 +47,7 @@ require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1 // indirect
 	fairlead.dev/services/auth v0.0.0-00010101000000-000000000000
 	fairlead.dev/services/eventing v0.0.0-00010101000000-000000000000
+	fairlead.dev/services/gateway v0.0.0-00010101000000-000000000000
 	fairlead.dev/services/serving v0.0.0-00010101000000-000000000000
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
@@ -92,7 +93,7 @@ require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
-	github.com/prometheus/client_golang v1.25.0 // indirect
+	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
@@ -154,3 +155,5 @@ replace fairlead.dev/services/auth => ../auth
 replace fairlead.dev/services/eventing => ../eventing
 
 replace fairlead.dev/services/serving => ../serving
+
+replace fairlead.dev/services/gateway => ../gateway
