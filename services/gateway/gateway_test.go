@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -125,6 +126,21 @@ func (c *clusterStub) seen() *http.Request {
 	return c.last
 }
 
+// sameFields converts to a kind by the fields that both forms have.
+func sameFields(k kinds.Kind) func(store.Object) (store.Object, error) {
+	return func(obj store.Object) (store.Object, error) {
+		out, ok := k.New().(store.Object)
+		if !ok {
+			return nil, fmt.Errorf("%s is no object", k.Kind)
+		}
+		data, err := protojson.Marshal(obj)
+		if err != nil {
+			return nil, err
+		}
+		return out, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, out)
+	}
+}
+
 // owner is the one that owns all groups.
 type owner struct{ grpc.ClientConnInterface }
 
@@ -148,8 +164,12 @@ func startAudited(t *testing.T, log *audit.Log) *fixture {
 		t.Fatal(err)
 	}
 	var handlers []resource.Handler
-	for _, k := range kinds.All() {
-		handlers = append(handlers, resource.Handler{Kind: k})
+	for _, k := range kinds.Versions() {
+		h := resource.Handler{Kind: k}
+		if k.StoredVersion != "" {
+			h.Convert = &resource.Conversion{ToStored: sameFields(k.Stored()), FromStored: sameFields(k)}
+		}
+		handlers = append(handlers, h)
 	}
 	if err := resource.Register(server, resource.Deps{Store: s, Namespaces: namespaces{}}, handlers...); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"reflect"
-	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/httpbody"
@@ -26,14 +25,13 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/store"
-	"fairlead.dev/services/internal/table"
 )
 
 // view is how one request wants to be answered, and what came of reading it.
 type view struct {
 	kind   *kinds.Kind
 	verb   string
-	table  bool
+	form   form
 	stream bool
 	strict bool
 	ignore bool
@@ -213,13 +211,10 @@ func rewrite(ctx context.Context, m proto.Message) (any, error) {
 	if !ok {
 		return m, nil
 	}
-	switch {
-	case v.verb == "delete" && len(obj.GetMetadata().GetFinalizers()) == 0:
+	if v.verb == "delete" && len(obj.GetMetadata().GetFinalizers()) == 0 {
 		return success(v.kind, obj.GetMetadata()), nil
-	case v.verb == "get" && v.table:
-		return v.rows([]store.Object{obj}, &metav1.ListMeta{ResourceVersion: obj.GetMetadata().GetResourceVersion()}, true)
 	}
-	return m, nil
+	return v.object(obj)
 }
 
 func success(k *kinds.Kind, m *metav1.ObjectMeta) *kmetav1.Status {
@@ -228,60 +223,6 @@ func success(k *kinds.Kind, m *metav1.ObjectMeta) *kmetav1.Status {
 		s.Details = &kmetav1.StatusDetails{Group: k.Group, Kind: k.Plural, Name: m.GetName(), UID: types.UID(m.GetUid())}
 	}
 	return s
-}
-
-// list renders a list as a Table.
-func (v *view) list(m listResponse) (any, error) {
-	items := m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName("items")).List()
-	objs := make([]store.Object, 0, items.Len())
-	for i := range items.Len() {
-		obj, ok := items.Get(i).Message().Interface().(store.Object)
-		if !ok {
-			return nil, apierror.Internal(fmt.Errorf("gateway: %T lists no objects", m))
-		}
-		objs = append(objs, obj)
-	}
-	return v.rows(objs, m.GetMetadata(), true)
-}
-
-type eventJSON struct {
-	Type   string `json:"type"`
-	Object any    `json:"object"`
-}
-
-// event renders a change as a Table; bookmarks stay objects.
-func (v *view) event(m watchResponse) (any, error) {
-	obj, ok := m.ProtoReflect().Get(m.ProtoReflect().Descriptor().Fields().ByName("object")).Message().Interface().(store.Object)
-	if !ok {
-		return nil, apierror.Internal(fmt.Errorf("gateway: %T has no object", m))
-	}
-	if m.GetType() != "BOOKMARK" {
-		t, err := v.rows([]store.Object{obj}, &metav1.ListMeta{ResourceVersion: obj.GetMetadata().GetResourceVersion()}, !v.started)
-		if err != nil {
-			return nil, err
-		}
-		v.started = true
-		return eventJSON{Type: m.GetType(), Object: t}, nil
-	}
-	data, err := codec.Marshal(obj)
-	if err != nil {
-		return nil, apierror.Internal(err)
-	}
-	return eventJSON{Type: m.GetType(), Object: json.RawMessage(data)}, nil
-}
-
-// rows renders objects as a Table.
-func (v *view) rows(objs []store.Object, meta *metav1.ListMeta, headers bool) (*kmetav1.Table, error) {
-	t, err := table.Render(*v.kind, objs, time.Now())
-	if err != nil {
-		return nil, apierror.Internal(err)
-	}
-	t.TypeMeta = kmetav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "Table"}
-	t.ListMeta = kmetav1.ListMeta{ResourceVersion: meta.GetResourceVersion(), Continue: meta.GetContinue(), RemainingItemCount: meta.RemainingItemCount}
-	if !headers {
-		t.ColumnDefinitions = nil
-	}
-	return t, nil
 }
 
 // streamWriter writes the errors of streams as Kubernetes does: a Status with its code before the first message, an

@@ -5,8 +5,8 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/gen/go/rest"
@@ -36,6 +37,9 @@ const (
 	mimeYAML = "application/yaml"
 	mimeText = "text/plain"
 )
+
+// verbList is the verb of lists.
+const verbList = "list"
 
 // patchTypes are the forms of patches that are understood.
 var patchTypes = []string{wire.ContentTypeJSONPatch, wire.ContentTypeMergePatch, wire.ContentTypeApply}
@@ -53,6 +57,8 @@ type target struct {
 	// kind is nil for paths of ours that are no kind's, such as tokens.
 	kind                         *kinds.Kind
 	namespace, name, subresource string
+	// watch tells that the path is one of those that Kubernetes once had for watches.
+	watch bool
 }
 
 func newResources(ctx context.Context, deps Deps) (*resources, error) {
@@ -109,6 +115,9 @@ func (rs *resources) parse(path string) *target {
 	}
 	group, version, rest := parts[1], parts[2], parts[3:]
 	t := &target{}
+	if rest[0] == "watch" && len(rest) > 1 {
+		t.watch, rest = true, rest[1:]
+	}
 	if len(rest) >= 3 && rest[0] == "namespaces" {
 		t.namespace, rest = rest[1], rest[2:]
 	}
@@ -134,12 +143,16 @@ func (rs *resources) owns(path string) bool {
 
 // serve turns a Kubernetes request into the one that the generated handlers know, and has them answer it.
 func (rs *resources) serve(w *recorder, r *http.Request, t *target) {
-	v := &view{kind: t.kind, started: false}
+	v := &view{kind: t.kind}
 	r = r.WithContext(context.WithValue(r.Context(), viewKey{}, v))
-	accept, err := negotiate(r, v)
+	accept, f, err := negotiate(r)
 	if err == nil {
+		v.form = f
 		err = rs.prepare(r, t, v)
 		v.unread = v.keepsUnread(t)
+	}
+	if err == nil && t.kind != nil {
+		err = f.suits(v.verb, r)
 	}
 	if err != nil {
 		writeError(w, apierror.From(err))
@@ -157,32 +170,6 @@ func (rs *resources) serve(w *recorder, r *http.Request, t *target) {
 		return
 	}
 	rs.mux.ServeHTTP(w, r)
-}
-
-// negotiate reads the Accept header: JSON or YAML, and whether a Table is wanted.
-func negotiate(r *http.Request, v *view) (string, error) {
-	header := strings.Join(r.Header.Values("Accept"), ",")
-	if strings.TrimSpace(header) == "" {
-		return mimeJSON, nil
-	}
-	for one := range strings.SplitSeq(header, ",") {
-		media, params, err := mime.ParseMediaType(strings.TrimSpace(one))
-		if err != nil {
-			continue
-		}
-		as := params["as"]
-		if as != "" && (as != "Table" || params["g"] != "meta.k8s.io" || params["v"] != "v1" || media != mimeJSON) {
-			continue
-		}
-		switch media {
-		case mimeJSON, "application/*", "*/*", "text/*", mimeText, "text/html":
-			v.table = as == "Table"
-			return mimeJSON, nil
-		case mimeYAML, "application/x-yaml", "text/yaml":
-			return mimeYAML, nil
-		}
-	}
-	return "", apierror.New(apierror.ReasonNotAcceptable, "the Accept header %q asks for nothing that can be given; accept application/json or application/yaml", header)
 }
 
 // prepare brings path, query and body into the form of the HTTP bindings.
@@ -217,9 +204,7 @@ func (rs *resources) prepare(r *http.Request, t *target, v *view) error {
 
 func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Values) error {
 	v.verb = "get"
-	watch, _ := strconv.ParseBool(q.Get("watch"))
-	switch {
-	case t.kind == nil || t.subresource != "" || t.name != "" && !watch:
+	if t.kind == nil || t.subresource != "" {
 		switch t.subresource {
 		case "log":
 			keep(r, q, t, "follow", "step")
@@ -228,10 +213,20 @@ func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Valu
 		default:
 			keep(r, q, t, "resourceVersion")
 		}
-	case watch:
+		return nil
+	}
+	options, err := listOptions(q)
+	switch {
+	case err != nil:
+		return err
+	case options.Watch || t.watch:
 		v.stream, v.verb = true, "watch"
 		if t.name != "" {
-			q.Set("fieldSelector", "metadata.name="+t.name)
+			selector, err := nameSelector(options.FieldSelector, t.name)
+			if err != nil {
+				return err
+			}
+			q.Set("fieldSelector", selector)
 		}
 		// The generated handlers know watches by the path that Kubernetes once had for them.
 		path := "/apis/" + t.kind.Group + "/" + t.kind.Version + "/watch/"
@@ -240,8 +235,12 @@ func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Valu
 		}
 		r.URL.Path, r.URL.RawPath = path+t.kind.Plural, ""
 		keep(r, q, t, "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch", "sendInitialEvents", "allowWatchBookmarks", "timeoutSeconds")
+	case t.name != "":
+		keep(r, q, t, "resourceVersion")
+	case options.SendInitialEvents != nil:
+		return refused("ListOptions", field.ErrorList{field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list")})
 	default:
-		v.verb = "list"
+		v.verb = verbList
 		keep(r, q, t, "labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch")
 	}
 	return nil
@@ -252,16 +251,6 @@ func (rs *resources) prepareWrite(r *http.Request, t *target, v *view, q url.Val
 	if err != nil {
 		return err
 	}
-	validation := q.Get("fieldValidation")
-	switch validation {
-	case "", "Ignore", "Warn", "Strict":
-	default:
-		return apierror.BadRequest("fieldValidation is %q; it may be Ignore, Warn or Strict", validation)
-	}
-	if validation == "" {
-		validation = "Warn"
-	}
-	v.strict, v.ignore = validation == "Strict", validation == "Ignore"
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		return unsupported(r, mimeJSON, mimeYAML)
@@ -282,6 +271,12 @@ func (rs *resources) prepareWrite(r *http.Request, t *target, v *view, q url.Val
 			return unsupported(r, mimeJSON, mimeYAML)
 		}
 	}
+	validation, err := writeOptions(r, q, media)
+	if err != nil {
+		return err
+	}
+	validation = cmp.Or(validation, kmetav1.FieldValidationWarn)
+	v.strict, v.ignore = validation == kmetav1.FieldValidationStrict, validation == kmetav1.FieldValidationIgnore
 	q.Set("fieldValidation", validation)
 	if t.kind != nil {
 		keep(r, q, t, "dryRun", "fieldManager", "fieldValidation", "force", "contentType")
@@ -333,45 +328,6 @@ func drop(r *http.Request, names ...string) {
 		q.Del(n)
 	}
 	r.URL.RawQuery = q.Encode()
-}
-
-// deleteOptions moves the DeleteOptions of a body into the query.
-func deleteOptions(r *http.Request, q url.Values) error {
-	data, err := readBody(r)
-	if err != nil {
-		return err
-	}
-	r.Body, r.ContentLength = http.NoBody, 0
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil
-	}
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == mimeYAML {
-		if data, err = codec.YAMLToJSON(data, codec.Limits{}); err != nil {
-			return err
-		}
-	}
-	var o kmetav1.DeleteOptions
-	if err := json.Unmarshal(data, &o); err != nil {
-		return apierror.BadRequest("the body is no DeleteOptions: %v", err)
-	}
-	if o.PropagationPolicy != nil {
-		q.Set("propagationPolicy", string(*o.PropagationPolicy))
-	}
-	if o.GracePeriodSeconds != nil {
-		q.Set("gracePeriodSeconds", strconv.FormatInt(*o.GracePeriodSeconds, 10))
-	}
-	if p := o.Preconditions; p != nil {
-		if p.UID != nil {
-			q.Set("preconditions.uid", string(*p.UID))
-		}
-		if p.ResourceVersion != nil {
-			q.Set("preconditions.resourceVersion", *p.ResourceVersion)
-		}
-	}
-	if len(o.DryRun) > 0 {
-		q["dryRun"] = o.DryRun
-	}
-	return nil
 }
 
 // fail answers with the Status of an error.

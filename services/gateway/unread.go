@@ -38,7 +38,7 @@ func (u unread) Unmarshal(data mem.BufferSlice, v any) error {
 func (v *view) keepsUnread(t *target) bool {
 	switch v.verb {
 	case "get", "list", "watch":
-		return t.kind != nil && !v.table && t.subresource == ""
+		return t.kind != nil && v.form.as == "" && t.subresource == ""
 	}
 	return false
 }

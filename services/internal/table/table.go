@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/client-go/util/jsonpath"
 
@@ -116,18 +116,18 @@ func rowOf(columns []column, obj Object, now time.Time) (kmetav1.TableRow, error
 		}
 		row.Cells[i] = c.cell(content, now)
 	}
-	row.Object, err = partial(obj.GetMetadata())
+	row.Object.Raw, err = Partial("meta.k8s.io/v1", obj.GetMetadata())
 	return row, err
 }
 
-// partial is the metadata of an object as a Kubernetes object of its own.
-func partial(m *metav1.ObjectMeta) (runtime.RawExtension, error) {
+// Partial is the metadata of an object as a Kubernetes object of its own, a PartialObjectMetadata of the version given, in JSON.
+func Partial(apiVersion string, m *metav1.ObjectMeta) ([]byte, error) {
 	data, err := codec.Marshal(m)
 	if err != nil {
-		return runtime.RawExtension{}, err
+		return nil, err
 	}
-	raw := append([]byte(`{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":`), data...)
-	return runtime.RawExtension{Raw: append(raw, '}')}, nil
+	raw := append([]byte(`{"kind":"PartialObjectMetadata","apiVersion":`+strconv.Quote(apiVersion)+`,"metadata":`), data...)
+	return append(raw, '}'), nil
 }
 
 // cell is the first value that the path leads to, in the form of the column's type.
