@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"fairlead.dev/services/gateway/web"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/tracing"
 )
@@ -37,6 +38,7 @@ type front struct {
 	identity  *identities
 	openid    *openID
 	reviews   *accessReviews
+	web       *web.Handler
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
 }
@@ -57,6 +59,7 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 		discovery: &discovery{kinds: deps.Kinds, cluster: cluster},
 		openapi:   &openAPI{kinds: deps.Kinds, cluster: cluster},
 		apply:     newApplier(deps, cluster),
+		web:       web.New(deps.Conn, cfg.WebOrigins),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_gateway_requests_total", Help: "Requests answered, by route, method and HTTP code.",
 		}, []string{"route", "method", "code"}),
@@ -135,6 +138,11 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		return "openid"
 	}
 	id, err := f.identity.of(r)
+	if f.web.Handles(r) { // whether a caller must be known is for the services to say, in the caller's protocol
+		w.long = f.web.Streams(r)
+		f.web.ServeHTTP(w, r.WithContext(outgoing(r.WithContext(withCaller(r.Context(), id)))))
+		return "rpc"
+	}
 	if err != nil {
 		f.fail(w, r, err)
 		return "unauthenticated"

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/gateway/web"
 )
 
 // Config configures the gateway.
@@ -33,6 +34,9 @@ type Config struct {
 	IdentityTTL time.Duration
 	// ShutdownTimeout is how long requests may take to end at shutdown; 10 s by default.
 	ShutdownTimeout time.Duration
+	// WebOrigins are the origins of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and
+	// Connect; none by default.
+	WebOrigins []string
 }
 
 // DefaultConfig returns the defaults.
@@ -51,6 +55,11 @@ func (c Config) Validate() error {
 	}
 	if c.ShutdownTimeout <= 0 {
 		faults = append(faults, fmt.Errorf("gateway: ShutdownTimeout is %s; choose more than 0", c.ShutdownTimeout))
+	}
+	for _, origin := range c.WebOrigins {
+		if err := web.CheckOrigin(origin); err != nil {
+			faults = append(faults, fmt.Errorf("gateway: WebOrigins: %w", err))
+		}
 	}
 	return errors.Join(faults...)
 }

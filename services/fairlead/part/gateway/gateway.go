@@ -15,6 +15,7 @@ import (
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/upstream"
 	"fairlead.dev/services/gateway"
+	"fairlead.dev/services/gateway/web"
 )
 
 // Part answers REST.
@@ -23,6 +24,7 @@ type Part struct {
 	services    upstream.Source
 	access      cluster.Access
 	https, http *process.Address
+	origins     *[]string
 	conn        *grpc.ClientConn
 	gateway     *gateway.Server
 }
@@ -32,15 +34,23 @@ func New(p *process.Process, services upstream.Source) (door *process.Address) {
 	f := p.Flags()
 	part := &Part{
 		process: p, services: services, access: cluster.NewAccess(f),
-		https: f.Address("https-listen", "127.0.0.1:8443", "host:port of the REST front door", process.Needed).Listen(),
-		http:  f.Address("http-listen", "127.0.0.1:8080", "loopback host:port of the REST front door without TLS; empty for none", process.Loopback).Listen(),
+		https:   f.Address("https-listen", "127.0.0.1:8443", "host:port of the REST front door", process.Needed).Listen(),
+		http:    f.Address("http-listen", "127.0.0.1:8080", "loopback host:port of the REST front door without TLS; empty for none", process.Loopback).Listen(),
+		origins: f.Strings("web-origin", "origin of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and Connect; none by default"),
 	}
 	p.Add(part)
 	return part.https
 }
 
 // Validate implements process.Part.
-func (g *Part) Validate(f *process.Faults) { g.services.Validate(f) }
+func (g *Part) Validate(f *process.Faults) {
+	g.services.Validate(f)
+	for _, origin := range *g.origins {
+		if err := web.CheckOrigin(origin); err != nil {
+			f.Addf("web-origin", "%s", err)
+		}
+	}
+}
 
 // Open implements process.Part.
 func (g *Part) Open(ctx context.Context) error {
@@ -54,7 +64,9 @@ func (g *Part) Open(ctx context.Context) error {
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
 	}
-	g.gateway, err = gateway.New(ctx, gateway.DefaultConfig(), gateway.Deps{
+	cfg := gateway.DefaultConfig()
+	cfg.WebOrigins = *g.origins
+	g.gateway, err = gateway.New(ctx, cfg, gateway.Deps{
 		Conn: g.conn, Kinds: kinds.Versions(), Cluster: config, Health: p.Checks(), Debug: p.Debug(),
 		Tracer: p.Tracer(), Log: p.Log(), Metrics: p.Metrics(),
 	})
