@@ -284,11 +284,313 @@ func (x *RulesResponse) GetIncomplete() bool {
 	return false
 }
 
+// ReviewSubjectRequest says who is meant, and what is to be done.
+type ReviewSubjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is meant.
+	Subject *ReviewedSubject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// What is to be done.
+	Review        *ReviewRequest `protobuf:"bytes,2,opt,name=review,proto3" json:"review,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewSubjectRequest) Reset() {
+	*x = ReviewSubjectRequest{}
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewSubjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewSubjectRequest) ProtoMessage() {}
+
+func (x *ReviewSubjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewSubjectRequest.ProtoReflect.Descriptor instead.
+func (*ReviewSubjectRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_access_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReviewSubjectRequest) GetSubject() *ReviewedSubject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *ReviewSubjectRequest) GetReview() *ReviewRequest {
+	if x != nil {
+		return x.Review
+	}
+	return nil
+}
+
+// ReviewedSubject is somebody.
+type ReviewedSubject struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user: one of ours, or a service account of the cluster.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The user's groups.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// What tells users of the same name apart.
+	Uid string `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	// What else is known of the user.
+	Extra         map[string]*ExtraValue `protobuf:"bytes,4,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewedSubject) Reset() {
+	*x = ReviewedSubject{}
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewedSubject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewedSubject) ProtoMessage() {}
+
+func (x *ReviewedSubject) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewedSubject.ProtoReflect.Descriptor instead.
+func (*ReviewedSubject) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_access_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReviewedSubject) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ReviewedSubject) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ReviewedSubject) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *ReviewedSubject) GetExtra() map[string]*ExtraValue {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
+}
+
+// ReviewSubjectResponse tells whether it may be done.
+type ReviewSubjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether it may.
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Why not.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewSubjectResponse) Reset() {
+	*x = ReviewSubjectResponse{}
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewSubjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewSubjectResponse) ProtoMessage() {}
+
+func (x *ReviewSubjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewSubjectResponse.ProtoReflect.Descriptor instead.
+func (*ReviewSubjectResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_access_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReviewSubjectResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *ReviewSubjectResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReviewLocalSubjectRequest says who is meant, and what is to be done.
+type ReviewLocalSubjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace, which is also that of the review.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Who is meant.
+	Subject *ReviewedSubject `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// What is to be done.
+	Review        *ReviewRequest `protobuf:"bytes,3,opt,name=review,proto3" json:"review,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewLocalSubjectRequest) Reset() {
+	*x = ReviewLocalSubjectRequest{}
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewLocalSubjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewLocalSubjectRequest) ProtoMessage() {}
+
+func (x *ReviewLocalSubjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewLocalSubjectRequest.ProtoReflect.Descriptor instead.
+func (*ReviewLocalSubjectRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_access_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReviewLocalSubjectRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReviewLocalSubjectRequest) GetSubject() *ReviewedSubject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *ReviewLocalSubjectRequest) GetReview() *ReviewRequest {
+	if x != nil {
+		return x.Review
+	}
+	return nil
+}
+
+// ReviewLocalSubjectResponse tells whether it may be done.
+type ReviewLocalSubjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether it may.
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Why not.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewLocalSubjectResponse) Reset() {
+	*x = ReviewLocalSubjectResponse{}
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewLocalSubjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewLocalSubjectResponse) ProtoMessage() {}
+
+func (x *ReviewLocalSubjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_access_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewLocalSubjectResponse.ProtoReflect.Descriptor instead.
+func (*ReviewLocalSubjectResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_access_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReviewLocalSubjectResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *ReviewLocalSubjectResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_fairlead_auth_v1_access_proto protoreflect.FileDescriptor
 
 const file_fairlead_auth_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x1dfairlead/auth/v1/access.proto\x12\x10fairlead.auth.v1\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1efairlead/meta/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xbd\x01\n" +
+	"\x1dfairlead/auth/v1/access.proto\x12\x10fairlead.auth.v1\x1a\x1bfairlead/auth/v1/auth.proto\x1a\x1cfairlead/auth/v1/token.proto\x1a\x1efairlead/meta/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xbd\x01\n" +
 	"\rReviewRequest\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1a\n" +
@@ -306,10 +608,36 @@ const file_fairlead_auth_v1_access_proto_rawDesc = "" +
 	"\x05rules\x18\x01 \x03(\v2\x1c.fairlead.auth.v1.PolicyRuleR\x05rules\x12\x1e\n" +
 	"\n" +
 	"incomplete\x18\x02 \x01(\bR\n" +
-	"incomplete2\x9d\x02\n" +
+	"incomplete\"\x8c\x01\n" +
+	"\x14ReviewSubjectRequest\x12;\n" +
+	"\asubject\x18\x01 \x01(\v2!.fairlead.auth.v1.ReviewedSubjectR\asubject\x127\n" +
+	"\x06review\x18\x02 \x01(\v2\x1f.fairlead.auth.v1.ReviewRequestR\x06review\"\xeb\x01\n" +
+	"\x0fReviewedSubject\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12B\n" +
+	"\x05extra\x18\x04 \x03(\v2,.fairlead.auth.v1.ReviewedSubject.ExtraEntryR\x05extra\x1aV\n" +
+	"\n" +
+	"ExtraEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.fairlead.auth.v1.ExtraValueR\x05value:\x028\x01\"I\n" +
+	"\x15ReviewSubjectResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xaf\x01\n" +
+	"\x19ReviewLocalSubjectRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12;\n" +
+	"\asubject\x18\x02 \x01(\v2!.fairlead.auth.v1.ReviewedSubjectR\asubject\x127\n" +
+	"\x06review\x18\x03 \x01(\v2\x1f.fairlead.auth.v1.ReviewRequestR\x06review\"N\n" +
+	"\x1aReviewLocalSubjectResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason2\xeb\x04\n" +
 	"\rAccessService\x12\x86\x01\n" +
 	"\x06Review\x12\x1f.fairlead.auth.v1.ReviewRequest\x1a .fairlead.auth.v1.ReviewResponse\"9\x92\xc8\x18\x02 \x01\x82\xd3\xe4\x93\x02-:\x01*\"(/apis/auth.fairlead.dev/v1/accessreviews\x12\x82\x01\n" +
-	"\x05Rules\x12\x1e.fairlead.auth.v1.RulesRequest\x1a\x1f.fairlead.auth.v1.RulesResponse\"8\x92\xc8\x18\x02 \x01\x82\xd3\xe4\x93\x02,:\x01*\"'/apis/auth.fairlead.dev/v1/rulesreviewsB\xb2\x01\n" +
+	"\x05Rules\x12\x1e.fairlead.auth.v1.RulesRequest\x1a\x1f.fairlead.auth.v1.RulesResponse\"8\x92\xc8\x18\x02 \x01\x82\xd3\xe4\x93\x02,:\x01*\"'/apis/auth.fairlead.dev/v1/rulesreviews\x12\x9a\x01\n" +
+	"\rReviewSubject\x12&.fairlead.auth.v1.ReviewSubjectRequest\x1a'.fairlead.auth.v1.ReviewSubjectResponse\"8\x92\xc8\x184\n" +
+	"\x14authorization.k8s.io\x12\x14subjectaccessreviews\x1a\x06create\x12\xae\x01\n" +
+	"\x12ReviewLocalSubject\x12+.fairlead.auth.v1.ReviewLocalSubjectRequest\x1a,.fairlead.auth.v1.ReviewLocalSubjectResponse\"=\x92\xc8\x189\n" +
+	"\x14authorization.k8s.io\x12\x19localsubjectaccessreviews\x1a\x06createB\xb2\x01\n" +
 	"\x14com.fairlead.auth.v1B\vAccessProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
 var (
@@ -324,25 +652,42 @@ func file_fairlead_auth_v1_access_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_access_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fairlead_auth_v1_access_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_fairlead_auth_v1_access_proto_goTypes = []any{
-	(*ReviewRequest)(nil),  // 0: fairlead.auth.v1.ReviewRequest
-	(*ReviewResponse)(nil), // 1: fairlead.auth.v1.ReviewResponse
-	(*RulesRequest)(nil),   // 2: fairlead.auth.v1.RulesRequest
-	(*RulesResponse)(nil),  // 3: fairlead.auth.v1.RulesResponse
-	(*PolicyRule)(nil),     // 4: fairlead.auth.v1.PolicyRule
+	(*ReviewRequest)(nil),              // 0: fairlead.auth.v1.ReviewRequest
+	(*ReviewResponse)(nil),             // 1: fairlead.auth.v1.ReviewResponse
+	(*RulesRequest)(nil),               // 2: fairlead.auth.v1.RulesRequest
+	(*RulesResponse)(nil),              // 3: fairlead.auth.v1.RulesResponse
+	(*ReviewSubjectRequest)(nil),       // 4: fairlead.auth.v1.ReviewSubjectRequest
+	(*ReviewedSubject)(nil),            // 5: fairlead.auth.v1.ReviewedSubject
+	(*ReviewSubjectResponse)(nil),      // 6: fairlead.auth.v1.ReviewSubjectResponse
+	(*ReviewLocalSubjectRequest)(nil),  // 7: fairlead.auth.v1.ReviewLocalSubjectRequest
+	(*ReviewLocalSubjectResponse)(nil), // 8: fairlead.auth.v1.ReviewLocalSubjectResponse
+	nil,                                // 9: fairlead.auth.v1.ReviewedSubject.ExtraEntry
+	(*PolicyRule)(nil),                 // 10: fairlead.auth.v1.PolicyRule
+	(*ExtraValue)(nil),                 // 11: fairlead.auth.v1.ExtraValue
 }
 var file_fairlead_auth_v1_access_proto_depIdxs = []int32{
-	4, // 0: fairlead.auth.v1.RulesResponse.rules:type_name -> fairlead.auth.v1.PolicyRule
-	0, // 1: fairlead.auth.v1.AccessService.Review:input_type -> fairlead.auth.v1.ReviewRequest
-	2, // 2: fairlead.auth.v1.AccessService.Rules:input_type -> fairlead.auth.v1.RulesRequest
-	1, // 3: fairlead.auth.v1.AccessService.Review:output_type -> fairlead.auth.v1.ReviewResponse
-	3, // 4: fairlead.auth.v1.AccessService.Rules:output_type -> fairlead.auth.v1.RulesResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	10, // 0: fairlead.auth.v1.RulesResponse.rules:type_name -> fairlead.auth.v1.PolicyRule
+	5,  // 1: fairlead.auth.v1.ReviewSubjectRequest.subject:type_name -> fairlead.auth.v1.ReviewedSubject
+	0,  // 2: fairlead.auth.v1.ReviewSubjectRequest.review:type_name -> fairlead.auth.v1.ReviewRequest
+	9,  // 3: fairlead.auth.v1.ReviewedSubject.extra:type_name -> fairlead.auth.v1.ReviewedSubject.ExtraEntry
+	5,  // 4: fairlead.auth.v1.ReviewLocalSubjectRequest.subject:type_name -> fairlead.auth.v1.ReviewedSubject
+	0,  // 5: fairlead.auth.v1.ReviewLocalSubjectRequest.review:type_name -> fairlead.auth.v1.ReviewRequest
+	11, // 6: fairlead.auth.v1.ReviewedSubject.ExtraEntry.value:type_name -> fairlead.auth.v1.ExtraValue
+	0,  // 7: fairlead.auth.v1.AccessService.Review:input_type -> fairlead.auth.v1.ReviewRequest
+	2,  // 8: fairlead.auth.v1.AccessService.Rules:input_type -> fairlead.auth.v1.RulesRequest
+	4,  // 9: fairlead.auth.v1.AccessService.ReviewSubject:input_type -> fairlead.auth.v1.ReviewSubjectRequest
+	7,  // 10: fairlead.auth.v1.AccessService.ReviewLocalSubject:input_type -> fairlead.auth.v1.ReviewLocalSubjectRequest
+	1,  // 11: fairlead.auth.v1.AccessService.Review:output_type -> fairlead.auth.v1.ReviewResponse
+	3,  // 12: fairlead.auth.v1.AccessService.Rules:output_type -> fairlead.auth.v1.RulesResponse
+	6,  // 13: fairlead.auth.v1.AccessService.ReviewSubject:output_type -> fairlead.auth.v1.ReviewSubjectResponse
+	8,  // 14: fairlead.auth.v1.AccessService.ReviewLocalSubject:output_type -> fairlead.auth.v1.ReviewLocalSubjectResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_access_proto_init() }
@@ -351,13 +696,14 @@ func file_fairlead_auth_v1_access_proto_init() {
 		return
 	}
 	file_fairlead_auth_v1_auth_proto_init()
+	file_fairlead_auth_v1_token_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_access_proto_rawDesc), len(file_fairlead_auth_v1_access_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,8 +24,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccessService_Review_FullMethodName = "/fairlead.auth.v1.AccessService/Review"
-	AccessService_Rules_FullMethodName  = "/fairlead.auth.v1.AccessService/Rules"
+	AccessService_Review_FullMethodName             = "/fairlead.auth.v1.AccessService/Review"
+	AccessService_Rules_FullMethodName              = "/fairlead.auth.v1.AccessService/Rules"
+	AccessService_ReviewSubject_FullMethodName      = "/fairlead.auth.v1.AccessService/ReviewSubject"
+	AccessService_ReviewLocalSubject_FullMethodName = "/fairlead.auth.v1.AccessService/ReviewLocalSubject"
 )
 
 // AccessServiceClient is the client API for AccessService service.
@@ -38,6 +40,12 @@ type AccessServiceClient interface {
 	Review(ctx context.Context, in *ReviewRequest, opts ...grpc.CallOption) (*ReviewResponse, error)
 	// Rules tells what the caller may do in a namespace, as far as roles of `auth.fairlead.dev` say.
 	Rules(ctx context.Context, in *RulesRequest, opts ...grpc.CallOption) (*RulesResponse, error)
+	// ReviewSubject tells whether somebody may do something. The front door answers it at
+	// `/apis/authorization.k8s.io/v1/subjectaccessreviews`.
+	ReviewSubject(ctx context.Context, in *ReviewSubjectRequest, opts ...grpc.CallOption) (*ReviewSubjectResponse, error)
+	// ReviewLocalSubject tells whether somebody may do something in a namespace. The front door answers it at
+	// `/apis/authorization.k8s.io/v1/namespaces/NAMESPACE/localsubjectaccessreviews`.
+	ReviewLocalSubject(ctx context.Context, in *ReviewLocalSubjectRequest, opts ...grpc.CallOption) (*ReviewLocalSubjectResponse, error)
 }
 
 type accessServiceClient struct {
@@ -68,6 +76,26 @@ func (c *accessServiceClient) Rules(ctx context.Context, in *RulesRequest, opts 
 	return out, nil
 }
 
+func (c *accessServiceClient) ReviewSubject(ctx context.Context, in *ReviewSubjectRequest, opts ...grpc.CallOption) (*ReviewSubjectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewSubjectResponse)
+	err := c.cc.Invoke(ctx, AccessService_ReviewSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accessServiceClient) ReviewLocalSubject(ctx context.Context, in *ReviewLocalSubjectRequest, opts ...grpc.CallOption) (*ReviewLocalSubjectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewLocalSubjectResponse)
+	err := c.cc.Invoke(ctx, AccessService_ReviewLocalSubject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccessServiceServer is the server API for AccessService service.
 // All implementations must embed UnimplementedAccessServiceServer
 // for forward compatibility.
@@ -78,6 +106,12 @@ type AccessServiceServer interface {
 	Review(context.Context, *ReviewRequest) (*ReviewResponse, error)
 	// Rules tells what the caller may do in a namespace, as far as roles of `auth.fairlead.dev` say.
 	Rules(context.Context, *RulesRequest) (*RulesResponse, error)
+	// ReviewSubject tells whether somebody may do something. The front door answers it at
+	// `/apis/authorization.k8s.io/v1/subjectaccessreviews`.
+	ReviewSubject(context.Context, *ReviewSubjectRequest) (*ReviewSubjectResponse, error)
+	// ReviewLocalSubject tells whether somebody may do something in a namespace. The front door answers it at
+	// `/apis/authorization.k8s.io/v1/namespaces/NAMESPACE/localsubjectaccessreviews`.
+	ReviewLocalSubject(context.Context, *ReviewLocalSubjectRequest) (*ReviewLocalSubjectResponse, error)
 	mustEmbedUnimplementedAccessServiceServer()
 }
 
@@ -93,6 +127,12 @@ func (UnimplementedAccessServiceServer) Review(context.Context, *ReviewRequest) 
 }
 func (UnimplementedAccessServiceServer) Rules(context.Context, *RulesRequest) (*RulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Rules not implemented")
+}
+func (UnimplementedAccessServiceServer) ReviewSubject(context.Context, *ReviewSubjectRequest) (*ReviewSubjectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviewSubject not implemented")
+}
+func (UnimplementedAccessServiceServer) ReviewLocalSubject(context.Context, *ReviewLocalSubjectRequest) (*ReviewLocalSubjectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviewLocalSubject not implemented")
 }
 func (UnimplementedAccessServiceServer) mustEmbedUnimplementedAccessServiceServer() {}
 func (UnimplementedAccessServiceServer) testEmbeddedByValue()                       {}
@@ -151,6 +191,42 @@ func _AccessService_Rules_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccessService_ReviewSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessServiceServer).ReviewSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessService_ReviewSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessServiceServer).ReviewSubject(ctx, req.(*ReviewSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccessService_ReviewLocalSubject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewLocalSubjectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessServiceServer).ReviewLocalSubject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessService_ReviewLocalSubject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessServiceServer).ReviewLocalSubject(ctx, req.(*ReviewLocalSubjectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccessService_ServiceDesc is the grpc.ServiceDesc for AccessService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -165,6 +241,14 @@ var AccessService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Rules",
 			Handler:    _AccessService_Rules_Handler,
+		},
+		{
+			MethodName: "ReviewSubject",
+			Handler:    _AccessService_ReviewSubject_Handler,
+		},
+		{
+			MethodName: "ReviewLocalSubject",
+			Handler:    _AccessService_ReviewLocalSubject_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

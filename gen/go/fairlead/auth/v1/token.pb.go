@@ -300,8 +300,8 @@ type WhoAmIResponse struct {
 	Uid string `protobuf:"bytes,4,opt,name=uid,proto3" json:"uid,omitempty"`
 	// What else the source of the identity tells of the user.
 	Extra map[string]*ExtraValue `protobuf:"bytes,5,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Where the identity comes from: `token` for tokens of ours, `cluster` for those of the cluster's service accounts,
-	// `certificate` for client certificates.
+	// Where the identity comes from: `token` for tokens of ours, `oidc` for those of an OpenID Connect issuer, `cluster` for
+	// those of the cluster's service accounts, `certificate` for client certificates.
 	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -434,7 +434,7 @@ type IssueForServiceAccountRequest struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// For whom the token is meant; the API itself by default.
 	Audiences []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
-	// How long it holds, in seconds; 3600 by default, and at least 600. The cluster may shorten it.
+	// How long it holds, in seconds; 3600 by default, and at least 600. The cluster may change it.
 	ExpirationSeconds int64 `protobuf:"varint,4,opt,name=expiration_seconds,json=expirationSeconds,proto3" json:"expiration_seconds,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -938,6 +938,299 @@ func (x *KubeconfigResponse) GetKubeconfig() string {
 	return ""
 }
 
+// KubeconfigForServiceAccountRequest names a service account.
+type KubeconfigForServiceAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Namespace of the service account, which clients also use by default.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the service account.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Where the kubeconfig leads: `front-door` (the default) or `cluster`.
+	Target string `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	// How long its token holds, in seconds; 3600 by default, and at least 600. The cluster may change it.
+	ExpirationSeconds int64 `protobuf:"varint,4,opt,name=expiration_seconds,json=expirationSeconds,proto3" json:"expiration_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *KubeconfigForServiceAccountRequest) Reset() {
+	*x = KubeconfigForServiceAccountRequest{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubeconfigForServiceAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubeconfigForServiceAccountRequest) ProtoMessage() {}
+
+func (x *KubeconfigForServiceAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubeconfigForServiceAccountRequest.ProtoReflect.Descriptor instead.
+func (*KubeconfigForServiceAccountRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *KubeconfigForServiceAccountRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *KubeconfigForServiceAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KubeconfigForServiceAccountRequest) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *KubeconfigForServiceAccountRequest) GetExpirationSeconds() int64 {
+	if x != nil {
+		return x.ExpirationSeconds
+	}
+	return 0
+}
+
+// KubeconfigForServiceAccountResponse holds a kubeconfig.
+type KubeconfigForServiceAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kubeconfig, in YAML.
+	Kubeconfig string `protobuf:"bytes,1,opt,name=kubeconfig,proto3" json:"kubeconfig,omitempty"`
+	// When its token ceases to hold.
+	ExpirationTimestamp *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expiration_timestamp,json=expirationTimestamp,proto3" json:"expiration_timestamp,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *KubeconfigForServiceAccountResponse) Reset() {
+	*x = KubeconfigForServiceAccountResponse{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubeconfigForServiceAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubeconfigForServiceAccountResponse) ProtoMessage() {}
+
+func (x *KubeconfigForServiceAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubeconfigForServiceAccountResponse.ProtoReflect.Descriptor instead.
+func (*KubeconfigForServiceAccountResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *KubeconfigForServiceAccountResponse) GetKubeconfig() string {
+	if x != nil {
+		return x.Kubeconfig
+	}
+	return ""
+}
+
+func (x *KubeconfigForServiceAccountResponse) GetExpirationTimestamp() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpirationTimestamp
+	}
+	return nil
+}
+
+// SignInRequest is empty.
+type SignInRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInRequest) Reset() {
+	*x = SignInRequest{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInRequest) ProtoMessage() {}
+
+func (x *SignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInRequest.ProtoReflect.Descriptor instead.
+func (*SignInRequest) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{18}
+}
+
+// SignInResponse tells how to sign in.
+type SignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The front door's URL; empty while it is not known.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The certificates, in PEM, by which the front door is known; empty for those that the system trusts.
+	CertificateAuthority []byte `protobuf:"bytes,2,opt,name=certificate_authority,json=certificateAuthority,proto3" json:"certificate_authority,omitempty"`
+	// The issuers whose tokens are believed.
+	Issuers       []*SignInIssuer `protobuf:"bytes,3,rep,name=issuers,proto3" json:"issuers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInResponse) Reset() {
+	*x = SignInResponse{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInResponse) ProtoMessage() {}
+
+func (x *SignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInResponse.ProtoReflect.Descriptor instead.
+func (*SignInResponse) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SignInResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *SignInResponse) GetCertificateAuthority() []byte {
+	if x != nil {
+		return x.CertificateAuthority
+	}
+	return nil
+}
+
+func (x *SignInResponse) GetIssuers() []*SignInIssuer {
+	if x != nil {
+		return x.Issuers
+	}
+	return nil
+}
+
+// SignInIssuer is an OpenID Connect issuer.
+type SignInIssuer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its URL, where its discovery document is.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The audiences of its tokens: the first is the client id that the command line signs in with.
+	Audiences []string `protobuf:"bytes,2,rep,name=audiences,proto3" json:"audiences,omitempty"`
+	// The certificates, in PEM, by which it is known; empty for those that the system trusts.
+	CertificateAuthority string `protobuf:"bytes,3,opt,name=certificate_authority,json=certificateAuthority,proto3" json:"certificate_authority,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *SignInIssuer) Reset() {
+	*x = SignInIssuer{}
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInIssuer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInIssuer) ProtoMessage() {}
+
+func (x *SignInIssuer) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_auth_v1_token_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInIssuer.ProtoReflect.Descriptor instead.
+func (*SignInIssuer) Descriptor() ([]byte, []int) {
+	return file_fairlead_auth_v1_token_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SignInIssuer) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *SignInIssuer) GetAudiences() []string {
+	if x != nil {
+		return x.Audiences
+	}
+	return nil
+}
+
+func (x *SignInIssuer) GetCertificateAuthority() string {
+	if x != nil {
+		return x.CertificateAuthority
+	}
+	return ""
+}
+
 var File_fairlead_auth_v1_token_proto protoreflect.FileDescriptor
 
 const file_fairlead_auth_v1_token_proto_rawDesc = "" +
@@ -1001,7 +1294,27 @@ const file_fairlead_auth_v1_token_proto_rawDesc = "" +
 	"\x12KubeconfigResponse\x12\x1e\n" +
 	"\n" +
 	"kubeconfig\x18\x01 \x01(\tR\n" +
-	"kubeconfig2\x9d\t\n" +
+	"kubeconfig\"\xd9\x01\n" +
+	"\"KubeconfigForServiceAccountRequest\x12$\n" +
+	"\tnamespace\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\tnamespace\x12\x1a\n" +
+	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x124\n" +
+	"\x06target\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17R\x00R\n" +
+	"front-doorR\aclusterR\x06target\x12;\n" +
+	"\x12expiration_seconds\x18\x04 \x01(\x03B\f\xbaH\t\"\a\x18\x80\xe7\x84\x0f(\x00R\x11expirationSeconds\"\x94\x01\n" +
+	"#KubeconfigForServiceAccountResponse\x12\x1e\n" +
+	"\n" +
+	"kubeconfig\x18\x01 \x01(\tR\n" +
+	"kubeconfig\x12M\n" +
+	"\x14expiration_timestamp\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x13expirationTimestamp\"\x0f\n" +
+	"\rSignInRequest\"\x91\x01\n" +
+	"\x0eSignInResponse\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x123\n" +
+	"\x15certificate_authority\x18\x02 \x01(\fR\x14certificateAuthority\x128\n" +
+	"\aissuers\x18\x03 \x03(\v2\x1e.fairlead.auth.v1.SignInIssuerR\aissuers\"s\n" +
+	"\fSignInIssuer\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x1c\n" +
+	"\taudiences\x18\x02 \x03(\tR\taudiences\x123\n" +
+	"\x15certificate_authority\x18\x03 \x01(\tR\x14certificateAuthority2\x96\f\n" +
 	"\fTokenService\x12\x9d\x01\n" +
 	"\x05Issue\x12\x1e.fairlead.auth.v1.IssueRequest\x1a\x1f.fairlead.auth.v1.IssueResponse\"S\x92\xc8\x18#\n" +
 	"\x11auth.fairlead.dev\x12\x06tokens\x1a\x06create\x82\xd3\xe4\x93\x02&:\x01*\"!/apis/auth.fairlead.dev/v1/tokens\x12\xa2\x01\n" +
@@ -1012,11 +1325,14 @@ const file_fairlead_auth_v1_token_proto_rawDesc = "" +
 	"Kubeconfig\x12#.fairlead.auth.v1.KubeconfigRequest\x1a$.fairlead.auth.v1.KubeconfigResponse\"X\x92\xc8\x18#\n" +
 	"\x11auth.fairlead.dev\x12\x06tokens\x1a\x06create\x82\xd3\xe4\x93\x02+:\x01*\"&/apis/auth.fairlead.dev/v1/kubeconfigs\x12\x8d\x02\n" +
 	"\x16IssueForServiceAccount\x12/.fairlead.auth.v1.IssueForServiceAccountRequest\x1a0.fairlead.auth.v1.IssueForServiceAccountResponse\"\x8f\x01\x92\xc8\x182\n" +
-	"\x11auth.fairlead.dev\x12\x15serviceaccounts/token\x1a\x06create\x82\xd3\xe4\x93\x02S:\x01*\"N/apis/auth.fairlead.dev/v1/namespaces/{namespace}/serviceaccounts/{name}/token\x12\xb6\x01\n" +
+	"\x11auth.fairlead.dev\x12\x15serviceaccounts/token\x1a\x06create\x82\xd3\xe4\x93\x02S:\x01*\"N/apis/auth.fairlead.dev/v1/namespaces/{namespace}/serviceaccounts/{name}/token\x12\xa1\x02\n" +
+	"\x1bKubeconfigForServiceAccount\x124.fairlead.auth.v1.KubeconfigForServiceAccountRequest\x1a5.fairlead.auth.v1.KubeconfigForServiceAccountResponse\"\x94\x01\x92\xc8\x182\n" +
+	"\x11auth.fairlead.dev\x12\x15serviceaccounts/token\x1a\x06create\x82\xd3\xe4\x93\x02X:\x01*\"S/apis/auth.fairlead.dev/v1/namespaces/{namespace}/serviceaccounts/{name}/kubeconfig\x12\xb6\x01\n" +
 	"\n" +
 	"RotateKeys\x12#.fairlead.auth.v1.RotateKeysRequest\x1a$.fairlead.auth.v1.RotateKeysResponse\"]\x92\xc8\x18(\n" +
 	"\x11auth.fairlead.dev\x12\vsigningkeys\x1a\x06update\x82\xd3\xe4\x93\x02+:\x01*\"&/apis/auth.fairlead.dev/v1/signingkeys\x12M\n" +
-	"\x04Keys\x12\x1d.fairlead.auth.v1.KeysRequest\x1a\x1e.fairlead.auth.v1.KeysResponse\"\x06\x92\xc8\x18\x02(\x01B\xb1\x01\n" +
+	"\x04Keys\x12\x1d.fairlead.auth.v1.KeysRequest\x1a\x1e.fairlead.auth.v1.KeysResponse\"\x06\x92\xc8\x18\x02(\x01\x12S\n" +
+	"\x06SignIn\x12\x1f.fairlead.auth.v1.SignInRequest\x1a .fairlead.auth.v1.SignInResponse\"\x06\x92\xc8\x18\x02(\x01B\xb1\x01\n" +
 	"\x14com.fairlead.auth.v1B\n" +
 	"TokenProtoP\x01Z+fairlead.dev/gen/go/fairlead/auth/v1;authv1\xa2\x02\x03FAX\xaa\x02\x10Fairlead.Auth.V1\xca\x02\x10Fairlead\\Auth\\V1\xe2\x02\x1cFairlead\\Auth\\V1\\GPBMetadata\xea\x02\x12Fairlead::Auth::V1b\x06proto3"
 
@@ -1032,53 +1348,64 @@ func file_fairlead_auth_v1_token_proto_rawDescGZIP() []byte {
 	return file_fairlead_auth_v1_token_proto_rawDescData
 }
 
-var file_fairlead_auth_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_fairlead_auth_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_fairlead_auth_v1_token_proto_goTypes = []any{
-	(*IssueRequest)(nil),                   // 0: fairlead.auth.v1.IssueRequest
-	(*IssueResponse)(nil),                  // 1: fairlead.auth.v1.IssueResponse
-	(*RevokeRequest)(nil),                  // 2: fairlead.auth.v1.RevokeRequest
-	(*RevokeResponse)(nil),                 // 3: fairlead.auth.v1.RevokeResponse
-	(*WhoAmIRequest)(nil),                  // 4: fairlead.auth.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),                 // 5: fairlead.auth.v1.WhoAmIResponse
-	(*ExtraValue)(nil),                     // 6: fairlead.auth.v1.ExtraValue
-	(*IssueForServiceAccountRequest)(nil),  // 7: fairlead.auth.v1.IssueForServiceAccountRequest
-	(*IssueForServiceAccountResponse)(nil), // 8: fairlead.auth.v1.IssueForServiceAccountResponse
-	(*RotateKeysRequest)(nil),              // 9: fairlead.auth.v1.RotateKeysRequest
-	(*RotateKeysResponse)(nil),             // 10: fairlead.auth.v1.RotateKeysResponse
-	(*KeysRequest)(nil),                    // 11: fairlead.auth.v1.KeysRequest
-	(*KeysResponse)(nil),                   // 12: fairlead.auth.v1.KeysResponse
-	(*PublicKey)(nil),                      // 13: fairlead.auth.v1.PublicKey
-	(*KubeconfigRequest)(nil),              // 14: fairlead.auth.v1.KubeconfigRequest
-	(*KubeconfigResponse)(nil),             // 15: fairlead.auth.v1.KubeconfigResponse
-	nil,                                    // 16: fairlead.auth.v1.WhoAmIResponse.ExtraEntry
-	(*timestamppb.Timestamp)(nil),          // 17: google.protobuf.Timestamp
+	(*IssueRequest)(nil),                        // 0: fairlead.auth.v1.IssueRequest
+	(*IssueResponse)(nil),                       // 1: fairlead.auth.v1.IssueResponse
+	(*RevokeRequest)(nil),                       // 2: fairlead.auth.v1.RevokeRequest
+	(*RevokeResponse)(nil),                      // 3: fairlead.auth.v1.RevokeResponse
+	(*WhoAmIRequest)(nil),                       // 4: fairlead.auth.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),                      // 5: fairlead.auth.v1.WhoAmIResponse
+	(*ExtraValue)(nil),                          // 6: fairlead.auth.v1.ExtraValue
+	(*IssueForServiceAccountRequest)(nil),       // 7: fairlead.auth.v1.IssueForServiceAccountRequest
+	(*IssueForServiceAccountResponse)(nil),      // 8: fairlead.auth.v1.IssueForServiceAccountResponse
+	(*RotateKeysRequest)(nil),                   // 9: fairlead.auth.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),                  // 10: fairlead.auth.v1.RotateKeysResponse
+	(*KeysRequest)(nil),                         // 11: fairlead.auth.v1.KeysRequest
+	(*KeysResponse)(nil),                        // 12: fairlead.auth.v1.KeysResponse
+	(*PublicKey)(nil),                           // 13: fairlead.auth.v1.PublicKey
+	(*KubeconfigRequest)(nil),                   // 14: fairlead.auth.v1.KubeconfigRequest
+	(*KubeconfigResponse)(nil),                  // 15: fairlead.auth.v1.KubeconfigResponse
+	(*KubeconfigForServiceAccountRequest)(nil),  // 16: fairlead.auth.v1.KubeconfigForServiceAccountRequest
+	(*KubeconfigForServiceAccountResponse)(nil), // 17: fairlead.auth.v1.KubeconfigForServiceAccountResponse
+	(*SignInRequest)(nil),                       // 18: fairlead.auth.v1.SignInRequest
+	(*SignInResponse)(nil),                      // 19: fairlead.auth.v1.SignInResponse
+	(*SignInIssuer)(nil),                        // 20: fairlead.auth.v1.SignInIssuer
+	nil,                                         // 21: fairlead.auth.v1.WhoAmIResponse.ExtraEntry
+	(*timestamppb.Timestamp)(nil),               // 22: google.protobuf.Timestamp
 }
 var file_fairlead_auth_v1_token_proto_depIdxs = []int32{
-	17, // 0: fairlead.auth.v1.IssueResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
-	16, // 1: fairlead.auth.v1.WhoAmIResponse.extra:type_name -> fairlead.auth.v1.WhoAmIResponse.ExtraEntry
-	17, // 2: fairlead.auth.v1.IssueForServiceAccountResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
-	17, // 3: fairlead.auth.v1.RotateKeysResponse.signs_from:type_name -> google.protobuf.Timestamp
+	22, // 0: fairlead.auth.v1.IssueResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
+	21, // 1: fairlead.auth.v1.WhoAmIResponse.extra:type_name -> fairlead.auth.v1.WhoAmIResponse.ExtraEntry
+	22, // 2: fairlead.auth.v1.IssueForServiceAccountResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
+	22, // 3: fairlead.auth.v1.RotateKeysResponse.signs_from:type_name -> google.protobuf.Timestamp
 	13, // 4: fairlead.auth.v1.KeysResponse.keys:type_name -> fairlead.auth.v1.PublicKey
-	6,  // 5: fairlead.auth.v1.WhoAmIResponse.ExtraEntry.value:type_name -> fairlead.auth.v1.ExtraValue
-	0,  // 6: fairlead.auth.v1.TokenService.Issue:input_type -> fairlead.auth.v1.IssueRequest
-	2,  // 7: fairlead.auth.v1.TokenService.Revoke:input_type -> fairlead.auth.v1.RevokeRequest
-	4,  // 8: fairlead.auth.v1.TokenService.WhoAmI:input_type -> fairlead.auth.v1.WhoAmIRequest
-	14, // 9: fairlead.auth.v1.TokenService.Kubeconfig:input_type -> fairlead.auth.v1.KubeconfigRequest
-	7,  // 10: fairlead.auth.v1.TokenService.IssueForServiceAccount:input_type -> fairlead.auth.v1.IssueForServiceAccountRequest
-	9,  // 11: fairlead.auth.v1.TokenService.RotateKeys:input_type -> fairlead.auth.v1.RotateKeysRequest
-	11, // 12: fairlead.auth.v1.TokenService.Keys:input_type -> fairlead.auth.v1.KeysRequest
-	1,  // 13: fairlead.auth.v1.TokenService.Issue:output_type -> fairlead.auth.v1.IssueResponse
-	3,  // 14: fairlead.auth.v1.TokenService.Revoke:output_type -> fairlead.auth.v1.RevokeResponse
-	5,  // 15: fairlead.auth.v1.TokenService.WhoAmI:output_type -> fairlead.auth.v1.WhoAmIResponse
-	15, // 16: fairlead.auth.v1.TokenService.Kubeconfig:output_type -> fairlead.auth.v1.KubeconfigResponse
-	8,  // 17: fairlead.auth.v1.TokenService.IssueForServiceAccount:output_type -> fairlead.auth.v1.IssueForServiceAccountResponse
-	10, // 18: fairlead.auth.v1.TokenService.RotateKeys:output_type -> fairlead.auth.v1.RotateKeysResponse
-	12, // 19: fairlead.auth.v1.TokenService.Keys:output_type -> fairlead.auth.v1.KeysResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	22, // 5: fairlead.auth.v1.KubeconfigForServiceAccountResponse.expiration_timestamp:type_name -> google.protobuf.Timestamp
+	20, // 6: fairlead.auth.v1.SignInResponse.issuers:type_name -> fairlead.auth.v1.SignInIssuer
+	6,  // 7: fairlead.auth.v1.WhoAmIResponse.ExtraEntry.value:type_name -> fairlead.auth.v1.ExtraValue
+	0,  // 8: fairlead.auth.v1.TokenService.Issue:input_type -> fairlead.auth.v1.IssueRequest
+	2,  // 9: fairlead.auth.v1.TokenService.Revoke:input_type -> fairlead.auth.v1.RevokeRequest
+	4,  // 10: fairlead.auth.v1.TokenService.WhoAmI:input_type -> fairlead.auth.v1.WhoAmIRequest
+	14, // 11: fairlead.auth.v1.TokenService.Kubeconfig:input_type -> fairlead.auth.v1.KubeconfigRequest
+	7,  // 12: fairlead.auth.v1.TokenService.IssueForServiceAccount:input_type -> fairlead.auth.v1.IssueForServiceAccountRequest
+	16, // 13: fairlead.auth.v1.TokenService.KubeconfigForServiceAccount:input_type -> fairlead.auth.v1.KubeconfigForServiceAccountRequest
+	9,  // 14: fairlead.auth.v1.TokenService.RotateKeys:input_type -> fairlead.auth.v1.RotateKeysRequest
+	11, // 15: fairlead.auth.v1.TokenService.Keys:input_type -> fairlead.auth.v1.KeysRequest
+	18, // 16: fairlead.auth.v1.TokenService.SignIn:input_type -> fairlead.auth.v1.SignInRequest
+	1,  // 17: fairlead.auth.v1.TokenService.Issue:output_type -> fairlead.auth.v1.IssueResponse
+	3,  // 18: fairlead.auth.v1.TokenService.Revoke:output_type -> fairlead.auth.v1.RevokeResponse
+	5,  // 19: fairlead.auth.v1.TokenService.WhoAmI:output_type -> fairlead.auth.v1.WhoAmIResponse
+	15, // 20: fairlead.auth.v1.TokenService.Kubeconfig:output_type -> fairlead.auth.v1.KubeconfigResponse
+	8,  // 21: fairlead.auth.v1.TokenService.IssueForServiceAccount:output_type -> fairlead.auth.v1.IssueForServiceAccountResponse
+	17, // 22: fairlead.auth.v1.TokenService.KubeconfigForServiceAccount:output_type -> fairlead.auth.v1.KubeconfigForServiceAccountResponse
+	10, // 23: fairlead.auth.v1.TokenService.RotateKeys:output_type -> fairlead.auth.v1.RotateKeysResponse
+	12, // 24: fairlead.auth.v1.TokenService.Keys:output_type -> fairlead.auth.v1.KeysResponse
+	19, // 25: fairlead.auth.v1.TokenService.SignIn:output_type -> fairlead.auth.v1.SignInResponse
+	17, // [17:26] is the sub-list for method output_type
+	8,  // [8:17] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_auth_v1_token_proto_init() }
@@ -1092,7 +1419,7 @@ func file_fairlead_auth_v1_token_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_auth_v1_token_proto_rawDesc), len(file_fairlead_auth_v1_token_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

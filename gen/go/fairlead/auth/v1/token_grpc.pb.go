@@ -24,13 +24,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TokenService_Issue_FullMethodName                  = "/fairlead.auth.v1.TokenService/Issue"
-	TokenService_Revoke_FullMethodName                 = "/fairlead.auth.v1.TokenService/Revoke"
-	TokenService_WhoAmI_FullMethodName                 = "/fairlead.auth.v1.TokenService/WhoAmI"
-	TokenService_Kubeconfig_FullMethodName             = "/fairlead.auth.v1.TokenService/Kubeconfig"
-	TokenService_IssueForServiceAccount_FullMethodName = "/fairlead.auth.v1.TokenService/IssueForServiceAccount"
-	TokenService_RotateKeys_FullMethodName             = "/fairlead.auth.v1.TokenService/RotateKeys"
-	TokenService_Keys_FullMethodName                   = "/fairlead.auth.v1.TokenService/Keys"
+	TokenService_Issue_FullMethodName                       = "/fairlead.auth.v1.TokenService/Issue"
+	TokenService_Revoke_FullMethodName                      = "/fairlead.auth.v1.TokenService/Revoke"
+	TokenService_WhoAmI_FullMethodName                      = "/fairlead.auth.v1.TokenService/WhoAmI"
+	TokenService_Kubeconfig_FullMethodName                  = "/fairlead.auth.v1.TokenService/Kubeconfig"
+	TokenService_IssueForServiceAccount_FullMethodName      = "/fairlead.auth.v1.TokenService/IssueForServiceAccount"
+	TokenService_KubeconfigForServiceAccount_FullMethodName = "/fairlead.auth.v1.TokenService/KubeconfigForServiceAccount"
+	TokenService_RotateKeys_FullMethodName                  = "/fairlead.auth.v1.TokenService/RotateKeys"
+	TokenService_Keys_FullMethodName                        = "/fairlead.auth.v1.TokenService/Keys"
+	TokenService_SignIn_FullMethodName                      = "/fairlead.auth.v1.TokenService/SignIn"
 )
 
 // TokenServiceClient is the client API for TokenService service.
@@ -51,11 +53,17 @@ type TokenServiceClient interface {
 	// IssueForServiceAccount asks the cluster for a token of one of its service accounts, in the caller's name. The caller
 	// needs the right `create` on `serviceaccounts/token` of `auth.fairlead.dev`, and the cluster's on `serviceaccounts/token`.
 	IssueForServiceAccount(ctx context.Context, in *IssueForServiceAccountRequest, opts ...grpc.CallOption) (*IssueForServiceAccountResponse, error)
+	// KubeconfigForServiceAccount makes a kubeconfig with a new token of a service account in it, for the front door or for
+	// the cluster itself. The caller needs the same rights as for IssueForServiceAccount.
+	KubeconfigForServiceAccount(ctx context.Context, in *KubeconfigForServiceAccountRequest, opts ...grpc.CallOption) (*KubeconfigForServiceAccountResponse, error)
 	// RotateKeys makes a new signing key. It signs once every process has had the time to learn of it; tokens of the keys
 	// before hold until they expire, or end at once if those keys are dropped.
 	RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error)
 	// Keys answers with the public keys by which tokens are checked. The front door shows them at `/openid/v1/jwks`.
 	Keys(ctx context.Context, in *KeysRequest, opts ...grpc.CallOption) (*KeysResponse, error)
+	// SignIn tells anyone where the front door is and whose tokens it believes beside its own, so that clients know where to
+	// sign in.
+	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
 }
 
 type tokenServiceClient struct {
@@ -116,6 +124,16 @@ func (c *tokenServiceClient) IssueForServiceAccount(ctx context.Context, in *Iss
 	return out, nil
 }
 
+func (c *tokenServiceClient) KubeconfigForServiceAccount(ctx context.Context, in *KubeconfigForServiceAccountRequest, opts ...grpc.CallOption) (*KubeconfigForServiceAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(KubeconfigForServiceAccountResponse)
+	err := c.cc.Invoke(ctx, TokenService_KubeconfigForServiceAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tokenServiceClient) RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RotateKeysResponse)
@@ -130,6 +148,16 @@ func (c *tokenServiceClient) Keys(ctx context.Context, in *KeysRequest, opts ...
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(KeysResponse)
 	err := c.cc.Invoke(ctx, TokenService_Keys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignInResponse)
+	err := c.cc.Invoke(ctx, TokenService_SignIn_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,11 +182,17 @@ type TokenServiceServer interface {
 	// IssueForServiceAccount asks the cluster for a token of one of its service accounts, in the caller's name. The caller
 	// needs the right `create` on `serviceaccounts/token` of `auth.fairlead.dev`, and the cluster's on `serviceaccounts/token`.
 	IssueForServiceAccount(context.Context, *IssueForServiceAccountRequest) (*IssueForServiceAccountResponse, error)
+	// KubeconfigForServiceAccount makes a kubeconfig with a new token of a service account in it, for the front door or for
+	// the cluster itself. The caller needs the same rights as for IssueForServiceAccount.
+	KubeconfigForServiceAccount(context.Context, *KubeconfigForServiceAccountRequest) (*KubeconfigForServiceAccountResponse, error)
 	// RotateKeys makes a new signing key. It signs once every process has had the time to learn of it; tokens of the keys
 	// before hold until they expire, or end at once if those keys are dropped.
 	RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error)
 	// Keys answers with the public keys by which tokens are checked. The front door shows them at `/openid/v1/jwks`.
 	Keys(context.Context, *KeysRequest) (*KeysResponse, error)
+	// SignIn tells anyone where the front door is and whose tokens it believes beside its own, so that clients know where to
+	// sign in.
+	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
 	mustEmbedUnimplementedTokenServiceServer()
 }
 
@@ -184,11 +218,17 @@ func (UnimplementedTokenServiceServer) Kubeconfig(context.Context, *KubeconfigRe
 func (UnimplementedTokenServiceServer) IssueForServiceAccount(context.Context, *IssueForServiceAccountRequest) (*IssueForServiceAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueForServiceAccount not implemented")
 }
+func (UnimplementedTokenServiceServer) KubeconfigForServiceAccount(context.Context, *KubeconfigForServiceAccountRequest) (*KubeconfigForServiceAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method KubeconfigForServiceAccount not implemented")
+}
 func (UnimplementedTokenServiceServer) RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateKeys not implemented")
 }
 func (UnimplementedTokenServiceServer) Keys(context.Context, *KeysRequest) (*KeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Keys not implemented")
+}
+func (UnimplementedTokenServiceServer) SignIn(context.Context, *SignInRequest) (*SignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignIn not implemented")
 }
 func (UnimplementedTokenServiceServer) mustEmbedUnimplementedTokenServiceServer() {}
 func (UnimplementedTokenServiceServer) testEmbeddedByValue()                      {}
@@ -301,6 +341,24 @@ func _TokenService_IssueForServiceAccount_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_KubeconfigForServiceAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KubeconfigForServiceAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).KubeconfigForServiceAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_KubeconfigForServiceAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).KubeconfigForServiceAccount(ctx, req.(*KubeconfigForServiceAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TokenService_RotateKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RotateKeysRequest)
 	if err := dec(in); err != nil {
@@ -337,6 +395,24 @@ func _TokenService_Keys_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_SignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).SignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_SignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).SignIn(ctx, req.(*SignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TokenService_ServiceDesc is the grpc.ServiceDesc for TokenService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -365,12 +441,20 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TokenService_IssueForServiceAccount_Handler,
 		},
 		{
+			MethodName: "KubeconfigForServiceAccount",
+			Handler:    _TokenService_KubeconfigForServiceAccount_Handler,
+		},
+		{
 			MethodName: "RotateKeys",
 			Handler:    _TokenService_RotateKeys_Handler,
 		},
 		{
 			MethodName: "Keys",
 			Handler:    _TokenService_Keys_Handler,
+		},
+		{
+			MethodName: "SignIn",
+			Handler:    _TokenService_SignIn_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
