@@ -115,14 +115,14 @@ func (c *Committer) Apply(ctx context.Context, r *metav1.ApplyRequest) (*metav1.
 	return nil, err
 }
 
-// onBehalf returns a context whose calls bring the caller's token. Without one, owners would take the calls for our own.
+// onBehalf returns a context whose calls are the caller's. Without a caller, owners would take the calls for our own.
 func onBehalf(ctx context.Context) (context.Context, error) {
 	in, _ := metadata.FromIncomingContext(ctx)
-	if len(in.Get(rpc.AuthorizationKey)) == 0 {
-		return nil, apierror.Unauthorized("an atomic apply is made with the caller's token, and this call has none; send one")
+	out := rpc.OnBehalf(ctx)
+	if out == nil {
+		return nil, apierror.Unauthorized("an atomic apply is made as its caller, and this call brings none; send a token")
 	}
-	out := metadata.MD{}
-	for _, key := range []string{rpc.AuthorizationKey, rpc.RequestIDKey, rpc.UserAgentKey} {
+	for _, key := range []string{rpc.RequestIDKey, rpc.UserAgentKey} {
 		if values := in.Get(key); len(values) > 0 {
 			out.Set(key, values...)
 		}

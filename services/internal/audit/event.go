@@ -58,7 +58,10 @@ type Event struct {
 	// RequestURI is the gRPC method, as `/SERVICE/METHOD`.
 	RequestURI string `json:"requestURI"`
 	Verb       string `json:"verb"`
-	User       User   `json:"user"`
+	// User is who really called.
+	User User `json:"user"`
+	// ImpersonatedUser is whom the caller acted as; nil if as nobody else.
+	ImpersonatedUser *User `json:"impersonatedUser,omitempty"`
 	// SourceIPs are where the call came from, the last hop last. All but that one are what the caller says.
 	SourceIPs      []string         `json:"sourceIPs,omitempty"`
 	UserAgent      string           `json:"userAgent,omitempty"`

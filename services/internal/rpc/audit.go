@@ -126,7 +126,7 @@ func (a *auditing) begin(ctx context.Context, fullMethod string) *audited {
 	d := &audited{of: a, ctx: ctx, fullMethod: fullMethod, m: a.methods.lookup(fullMethod), began: a.now()}
 	d.call.Path, d.call.Verb = fullMethod, verbOfNoResource
 	if id, ok := IdentityFrom(ctx); ok {
-		d.call.User, d.call.Groups = id.User, id.Groups
+		d.call.User, d.call.Groups = id.Real().User, id.Real().Groups
 	}
 	d.about(d.m.right)
 	return d
@@ -201,7 +201,7 @@ func (d *audited) note(stage audit.Stage, err error) {
 	}
 	event := &audit.Event{
 		Level: level, AuditID: RequestIDFrom(d.ctx), Stage: stage, RequestURI: d.fullMethod, Verb: d.call.Verb,
-		User: userOf(d.ctx), SourceIPs: sourceIPs(d.ctx), UserAgent: userAgent(d.ctx), ObjectRef: d.object(),
+		User: userOf(d.ctx), ImpersonatedUser: impersonatedUser(d.ctx), SourceIPs: sourceIPs(d.ctx), UserAgent: userAgent(d.ctx), ObjectRef: d.object(),
 		ResponseStatus:           d.status(stage, e),
 		RequestReceivedTimestamp: audit.MicroTime{Time: d.began}, StageTimestamp: audit.MicroTime{Time: d.of.now()},
 	}
@@ -294,6 +294,20 @@ func userOf(ctx context.Context) audit.User {
 	if !ok {
 		return audit.User{}
 	}
+	return asUser(id.Real())
+}
+
+// impersonatedUser returns whom the caller acts as; nil if as nobody else.
+func impersonatedUser(ctx context.Context) *audit.User {
+	id, ok := IdentityFrom(ctx)
+	if !ok || id.Impersonator == nil {
+		return nil
+	}
+	u := asUser(id)
+	return &u
+}
+
+func asUser(id *Identity) audit.User {
 	return audit.User{Username: id.User, UID: id.UID, Groups: id.Groups, Extra: id.Extra}
 }
 

@@ -5,6 +5,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/x509"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/wire"
 )
 
 // AuthorizationKey is the metadata key under which a token comes in, as `Bearer TOKEN`.
@@ -22,12 +24,15 @@ const howToSend = "send a token in the `authorization` header, as `Bearer TOKEN`
 
 // authentication finds out who callers are.
 type authentication struct {
-	authn   Authenticator
+	authn Authenticator
+	authz Authorizer
+	// clients tell whom client certificates of people stand for; nil where they stand for nobody.
+	clients Clients
 	methods *methods
-	// certificates tells that a client certificate stands for one of our services.
-	certificates bool
-	now          func() time.Time
-	auditing     *auditing
+	// ours are the authorities of our own services; nil where certificates do not tell which of them calls.
+	ours     func() *x509.CertPool
+	now      func() time.Time
+	auditing *auditing
 }
 
 // authn finds out who the caller is. Only calls of health, of reflection and of methods with `access: {open: true}` need none.
@@ -59,28 +64,94 @@ func (a *authentication) begin(ctx context.Context, fullMethod string, stream bo
 		c.open = true
 		return ctx, nil
 	}
-	if a.certificates {
-		if id := ofCertificate(ctx, a.now()); id != nil {
-			c.user = id.User
-			return WithIdentity(ctx, id), nil
+	md, _ := metadata.FromIncomingContext(ctx)
+	as, err := impersonationOf(md)
+	if err != nil {
+		return ctx, err
+	}
+	who, err := a.caller(ctx, md, stream)
+	if err != nil {
+		return ctx, err
+	}
+	c.caller = who
+	who.as = as
+	id := who.id
+	c.user = id.User
+	if as != nil {
+		if id, err = impersonated(ctx, a.authz, who.id, as); err != nil {
+			return WithIdentity(ctx, who.id), err
+		}
+		c.user = id.User + " by " + who.id.User
+	}
+	return WithIdentity(ctx, id), nil
+}
+
+// caller is who really makes a call, and how that is known.
+type caller struct {
+	id *Identity
+	// token and certificates are what the caller was known by, if it was by that. The token must never be logged.
+	token        string
+	certificates []*x509.Certificate
+	// since is closed when what the caller was known by may stand for somebody else.
+	since <-chan struct{}
+	// as is whom the caller acts as; nil for itself.
+	as *Impersonation
+}
+
+// caller finds out who makes a call: whom a service says that it calls for, one of our own services, whom a person's
+// certificate stands for, or who holds a token.
+func (a *authentication) caller(ctx context.Context, md metadata.MD, stream bool) (caller, error) {
+	now := a.now()
+	certs, chains := shown(ctx)
+	service, cert := serviceOf(chains, a.ours, now)
+	if hasRemote(md) {
+		if !mayForward(ctx, service) {
+			return caller{}, apierror.Unauthorized("the call says by %s metadata for whom it is made, which is believed of the gateway alone; %s", remoteUser, howToSend)
+		}
+		if len(md.Get(AuthorizationKey)) > 0 {
+			return caller{}, apierror.Unauthorized("the call says twice for whom it is made: by %s metadata, and by a token; send one", remoteUser)
+		}
+		id, err := remoteIdentity(md)
+		if err != nil {
+			return caller{}, err
+		}
+		callFrom(ctx).remote = true
+		return caller{id: id}, expiredOr(id, now)
+	}
+	if service == "" && len(certs) > 0 && a.clients != nil {
+		who := caller{certificates: certs, since: changes(a.clients)} // before it is asked
+		var err error
+		if who.id, err = a.clients.Client(certs, now); who.id != nil || err != nil {
+			callFrom(ctx).remote = true
+			return who, err //nolint:wrapcheck // an error of ours
 		}
 	}
-	token, err := bearer(metadata.ValueFromIncomingContext(ctx, AuthorizationKey))
-	if err != nil {
-		return ctx, err
+	if service != "" && service != wire.ServiceGateway && ownCall(md) {
+		return caller{id: serviceIdentity(service, cert)}, nil
 	}
+	token, err := bearer(md.Get(AuthorizationKey))
+	if err != nil {
+		return caller{}, err
+	}
+	who := caller{}
 	if stream {
-		c.token, c.sinceAuthn = token, changes(a.authn) // before it is asked
+		who.token, who.since = token, changes(a.authn) // before it is asked
 	}
-	id, err := a.authn.Authenticate(ctx, token)
+	who.id, err = a.authn.Authenticate(ctx, token)
 	if err != nil {
-		return ctx, err
+		return caller{}, err
 	}
-	if id == nil || id.User == "" {
-		return ctx, apierror.Unauthorized("the token names no user; %s", howToSend)
+	if who.id == nil || who.id.User == "" {
+		return caller{}, apierror.Unauthorized("the token names no user; %s", howToSend)
 	}
-	c.user = id.User
-	return WithIdentity(ctx, id), nil
+	return who, nil
+}
+
+func expiredOr(id *Identity, now time.Time) error {
+	if !id.Expires.IsZero() && !now.Before(id.Expires) {
+		return apierror.Unauthorized("the %s that the caller was known by has expired", id.Source)
+	}
+	return nil
 }
 
 // bearer returns the token among the headers that the caller sent. No part of what was sent is in the error.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -23,40 +24,74 @@ var serviceUsers = regexp.MustCompile("^" + regexp.QuoteMeta(wire.ServiceUserPre
 // forwardedKeys are what a gateway adds to the calls that it makes for others.
 func forwardedKeys() []string { return []string{"x-forwarded-for", "x-forwarded-host"} }
 
-// ofCertificate returns which of our services calls, by the certificate of its connection; nil if none does. What comes
-// with a token, even one that is none, is the token's; and what a gateway hands on is never the gateway's own.
-func ofCertificate(ctx context.Context, now time.Time) *Identity {
-	if md, ok := metadata.FromIncomingContext(ctx); ok {
-		for _, key := range append(forwardedKeys(), AuthorizationKey) {
-			if len(md.Get(key)) > 0 {
-				return nil
-			}
+// ownCall tells whether one of our services may call for itself: what comes with a token, even one that is none, is the
+// token's; and what a gateway hands on is never the gateway's own.
+func ownCall(md metadata.MD) bool {
+	for _, key := range append(forwardedKeys(), AuthorizationKey) {
+		if len(md.Get(key)) > 0 {
+			return false
 		}
 	}
+	return true
+}
+
+// shown returns the certificates that the other end of the connection has shown, its own first, and the ways by which they
+// lead to authorities that are believed, though not all for the same.
+func shown(ctx context.Context) (certs []*x509.Certificate, chains [][]*x509.Certificate) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(info.State.VerifiedChains) == 0 {
-		return nil
+		return nil, nil
 	}
-	return serviceOf(info.State.VerifiedChains[0][0], now)
+	return info.State.PeerCertificates, info.State.VerifiedChains
 }
 
-// serviceOf returns the service that a verified certificate names; nil if it names none, or does not hold.
-func serviceOf(cert *x509.Certificate, now time.Time) *Identity {
-	name := cert.Subject.CommonName
-	if now.Before(cert.NotBefore) || !now.Before(cert.NotAfter) ||
-		!slices.Contains(cert.Subject.Organization, wire.GroupServices) || !serviceUsers.MatchString(name) {
-		return nil
+// serviceOf returns which of our services has shown a certificate that was verified, and the certificate; empty if none
+// has, or it does not hold. Authorities of people are believed beside ours, and must not name services: that the chain
+// leads to one of ours is looked at here.
+func serviceOf(chains [][]*x509.Certificate, ours func() *x509.CertPool, now time.Time) (string, *x509.Certificate) {
+	if ours == nil {
+		return "", nil
 	}
-	return &Identity{User: name, Groups: []string{wire.GroupServices}, Expires: cert.NotAfter, Source: SourceCertificate}
+	for _, chain := range chains {
+		cert, root := chain[0], chain[len(chain)-1]
+		name := cert.Subject.CommonName
+		if !slices.Contains(cert.Subject.Organization, wire.GroupServices) || !serviceUsers.MatchString(name) {
+			return "", nil
+		}
+		holds := !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.Before(c.NotBefore) || !now.Before(c.NotAfter) })
+		// A root that is in the pool verifies without a signature being looked at.
+		_, err := root.Verify(x509.VerifyOptions{Roots: ours(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		if holds && err == nil {
+			return strings.TrimPrefix(name, wire.ServiceUserPrefix), cert
+		}
+	}
+	return "", nil
+}
+
+func serviceIdentity(service string, cert *x509.Certificate) *Identity {
+	return &Identity{
+		User: wire.ServiceUserPrefix + service, Groups: []string{wire.GroupServices}, Expires: cert.NotAfter, Source: SourceCertificate,
+	}
 }
 
 // askForCertificates has a server take certificates of authorities, and refuse those of others. Who has none is let
 // through.
-func askForCertificates(cfg *tls.Config, authorities func() *x509.CertPool) *tls.Config {
+func askForCertificates(cfg *tls.Config, ours func() *x509.CertPool, clients Clients) *tls.Config {
+	authorities := func() *x509.CertPool {
+		pool := ours()
+		if clients == nil {
+			return pool
+		}
+		pool = pool.Clone()
+		for _, c := range clients.ClientCAs() {
+			pool.AddCert(c)
+		}
+		return pool
+	}
 	out := cfg.Clone()
 	out.ClientAuth, out.SessionTicketsDisabled = tls.VerifyClientCertIfGiven, true
 	out.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -137,8 +137,22 @@ func TestCertificatesOfOurServicesNeedNoToken(t *testing.T) {
 
 func TestACertificateHoldsUntilItsEnd(t *testing.T) {
 	dir := t.TempDir()
-	newLeaf(t, openAuthority(t, dir), "router")
-	data, err := os.ReadFile(filepath.Join(dir, "router.crt"))
+	authority := openAuthority(t, dir)
+	newLeaf(t, authority, "router")
+	cert, ca := readCertificate(t, filepath.Join(dir, "router.crt")), readCertificate(t, filepath.Join(dir, "ca.crt"))
+	for at, want := range map[time.Time]bool{
+		cert.NotBefore.Add(-time.Second): false, cert.NotBefore: true, cert.NotAfter.Add(-time.Second): true, cert.NotAfter: false,
+	} {
+		name, _ := serviceOf([][]*x509.Certificate{{cert, ca}}, authority.Pool, at)
+		if got := name == "router"; got != want {
+			t.Errorf("at %s: %v, want %v", at, got, want)
+		}
+	}
+}
+
+func readCertificate(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,13 +161,7 @@ func TestACertificateHoldsUntilItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at, want := range map[time.Time]bool{
-		cert.NotBefore.Add(-time.Second): false, cert.NotBefore: true, cert.NotAfter.Add(-time.Second): true, cert.NotAfter: false,
-	} {
-		if got := serviceOf(cert, at) != nil; got != want {
-			t.Errorf("at %s: %v, want %v", at, got, want)
-		}
-	}
+	return cert
 }
 
 func openAuthority(t *testing.T, dir string) *certs.Authority {

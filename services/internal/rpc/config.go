@@ -51,6 +51,8 @@ type Config struct {
 	// A certificate of theirs with the organisation system:fairlead:services is one of our own services', and needs no
 	// token. Nil means that certificates give no identity.
 	ClientCAs func() *x509.CertPool
+	// Clients tells whom client certificates of people stand for; it needs ClientCAs. Nil means nobody.
+	Clients Clients
 	// Audit gets who did what; nil means that nothing is kept.
 	Audit *audit.Log
 	// TracerProvider makes a span of each call; nil means that none are made.

@@ -5,6 +5,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 
 	"fairlead.dev/services/internal/apierror"
@@ -23,9 +24,23 @@ const (
 	// SourceCluster is a token of the cluster's: what it stands for and may do is the cluster's to say, and can change
 	// without our being told.
 	SourceCluster Source = "cluster"
-	// SourceCertificate is a client certificate of our own authority.
+	// SourceCertificate is a client certificate of our own authority, which only our services have.
 	SourceCertificate Source = "certificate"
+	// SourceOIDC is a token of an issuer that the operator named.
+	SourceOIDC Source = "oidc"
+	// SourceUserCertificate is a person's client certificate, by an authority that the operator named.
+	SourceUserCertificate Source = "client certificate"
+	// SourceClusterCertificate is a client certificate of the cluster's authority, of one of its own users.
+	SourceClusterCertificate Source = "cluster certificate"
+	// SourceFrontProxy is what a front proxy says, whose certificate was verified. It tells of users of the cluster's.
+	SourceFrontProxy Source = "front proxy"
 )
+
+// OfCluster tells that whoever is known by the source is the cluster's own: it knows them by the same names, and what they
+// may do is its to say as well.
+func (s Source) OfCluster() bool {
+	return s == SourceCluster || s == SourceClusterCertificate || s == SourceFrontProxy
+}
 
 // Identity is who a caller is taken for.
 type Identity struct {
@@ -43,11 +58,29 @@ type Identity struct {
 	Expires time.Time
 	// Source is how the caller was known.
 	Source Source
+	// Impersonator is who really calls, where the caller acts as somebody else; nil otherwise.
+	Impersonator *Identity
+}
+
+// Real is who really calls.
+func (id *Identity) Real() *Identity {
+	if id.Impersonator != nil {
+		return id.Impersonator
+	}
+	return id
 }
 
 // Authenticator tells who holds a token. An error that is no apierror.Error counts as a fault of the server.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (*Identity, error)
+}
+
+// Clients tells whom client certificates of people stand for. It is a Changing where that changes.
+type Clients interface {
+	// Client returns whom the first of the certificates stands for, which a client has sent; nil if it is none of a person's.
+	Client(certs []*x509.Certificate, now time.Time) (*Identity, error)
+	// ClientCAs returns the authorities that have signed them.
+	ClientCAs() []*x509.Certificate
 }
 
 // Attributes says what a call wants to do.

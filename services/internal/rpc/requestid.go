@@ -23,10 +23,10 @@ type call struct {
 	user string
 	err  error // before it became a status
 	open bool
-	// token is what the caller was authenticated by; it must never be logged. It is kept of streams only.
-	token string
-	// sinceAuthn is closed when the authenticator's answers have changed since the caller was authenticated.
-	sinceAuthn <-chan struct{}
+	// caller is who really calls. Its token is kept of streams only, and must never be logged.
+	caller caller
+	// remote tells that the caller is known by no token.
+	remote bool
 }
 
 type callKey struct{}

@@ -65,7 +65,7 @@ func NewServer(cfg Config) (*grpc.Server, error) {
 	if cfg.TLS != nil {
 		secure := cfg.TLS
 		if cfg.ClientCAs != nil {
-			secure = askForCertificates(secure, cfg.ClientCAs)
+			secure = askForCertificates(secure, cfg.ClientCAs, cfg.Clients)
 		}
 		options = append(options, grpc.Creds(newServerCredentials(secure)))
 	}
@@ -91,14 +91,16 @@ func newChain(cfg Config) (chain, error) {
 	methods := &methods{}
 	now := time.Now
 	auditing := newAuditing(cfg.Audit, methods, now)
-	known := remember(cfg.Authn, now)
+	known := &authentication{
+		authn: remember(cfg.Authn, now), authz: cfg.Authz, clients: cfg.Clients, methods: methods, ours: cfg.ClientCAs, now: now, auditing: auditing,
+	}
 	return chain{
 		requestID(),
 		logCalls(cfg.Log),
 		metrics,
 		recovery(),
 		deadline(cfg.UnaryTimeout),
-		authn(&authentication{authn: known, methods: methods, certificates: cfg.ClientCAs != nil, now: now, auditing: auditing}),
+		authn(known),
 		auditCalls(auditing),
 		authz(cfg.Authz, methods, newStreams(known, cfg.Authz, now)),
 		validate,

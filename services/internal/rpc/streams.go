@@ -32,7 +32,7 @@ const (
 // taken away. Nothing is done while nothing changes, however many streams there are; where the cluster decides, it is
 // asked again all the time. What cannot be found out ends no stream.
 type streams struct {
-	authn Authenticator
+	authn *authentication
 	authz Authorizer
 	now   func() time.Time
 
@@ -42,7 +42,7 @@ type streams struct {
 	wake    chan struct{}
 }
 
-func newStreams(authn Authenticator, authz Authorizer, now func() time.Time) *streams {
+func newStreams(authn *authentication, authz Authorizer, now func() time.Time) *streams {
 	return &streams{authn: authn, authz: authz, now: now, open: map[*openStream]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
@@ -53,8 +53,8 @@ type openStream struct {
 	ctx context.Context //nolint:containedctx // grpc.ServerStream hands its context out by a method
 	end context.CancelCauseFunc
 	of  *streams
-	// token is empty for callers that were known by a certificate.
-	token string
+	// who is who really calls, as it was known when the stream was opened.
+	who caller
 	// reads tells that the handler may wait for messages, rather than for the context.
 	reads bool
 
@@ -75,7 +75,7 @@ func (s *streams) begin(ss grpc.ServerStream, reads bool) *openStream {
 	ctx, end := context.WithCancelCause(ss.Context())
 	c := callFrom(ctx)
 	id, _ := IdentityFrom(ctx)
-	o := &openStream{ServerStream: ss, ctx: ctx, end: end, of: s, token: c.token, reads: reads, id: id, sinceAuthn: c.sinceAuthn}
+	o := &openStream{ServerStream: ss, ctx: ctx, end: end, of: s, who: c.caller, reads: reads, id: id, sinceAuthn: c.caller.since}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[o] = struct{}{}
@@ -169,12 +169,12 @@ func (s *streams) run() {
 	timer := time.NewTimer(clockInterval)
 	defer timer.Stop()
 	for {
-		authn, authz := changes(s.authn), changes(s.authz) // before anything is asked
+		authn, clients, authz := changes(s.authn.authn), changes(s.authn.clients), changes(s.authz) // before anything is asked
 		due, ofCluster, next, some := s.survey()
 		if !some {
 			return
 		}
-		if len(due) > 0 && s.askLocal(due, authn, authz) {
+		if len(due) > 0 && s.askLocal(due, authn, clients, authz) {
 			next = min(next, retryInterval)
 		}
 		if len(ofCluster) > 0 {
@@ -190,6 +190,8 @@ func (s *streams) run() {
 		timer.Reset(next)
 		select {
 		case <-authn:
+			time.Sleep(changeInterval)
+		case <-clients:
 			time.Sleep(changeInterval)
 		case <-authz:
 			time.Sleep(changeInterval)
@@ -227,7 +229,7 @@ func (s *streams) survey() (due, ofCluster []*openStream, next time.Duration, so
 			}
 			next = min(next, left)
 		}
-		if o.id.Source == SourceCluster {
+		if o.id.Source.OfCluster() {
 			ofCluster = append(ofCluster, o)
 		} else if closed(o.sinceAuthn) || closed(o.sinceAuthz) {
 			due = append(due, o)
@@ -238,19 +240,24 @@ func (s *streams) survey() (due, ofCluster []*openStream, next time.Duration, so
 
 func expired(id *Identity) *apierror.Error {
 	what := "token"
-	if id.Source == SourceCertificate {
+	switch id.Real().Source {
+	case SourceCertificate, SourceUserCertificate, SourceClusterCertificate:
 		what = "certificate"
 	}
 	return apierror.Unauthorized("the stream has ended: the %s that it was opened with has expired; open it again with a new one", what)
 }
 
 // askLocal asks again about streams. It tells whether some could not be answered.
-func (s *streams) askLocal(due []*openStream, authn, authz <-chan struct{}) (again bool) {
+func (s *streams) askLocal(due []*openStream, authn, clients, authz <-chan struct{}) (again bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), retryInterval)
 	defer cancel()
-	q := &questions{authn: s.authn, authz: s.authz, tokens: map[string]answer{}, rights: map[right]error{}}
+	q := s.questions()
 	for _, o := range due {
-		if !s.settle(ctx, q, o, authn, authz) {
+		since := authn
+		if o.who.certificates != nil {
+			since = clients
+		}
+		if !s.settle(ctx, q, o, since, authz) {
 			again = true
 		}
 	}
@@ -261,17 +268,18 @@ func (s *streams) askLocal(due []*openStream, authn, authz <-chan struct{}) (aga
 func (s *streams) askCluster(all []*openStream) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	byToken := map[string][]*openStream{}
+	byCaller := map[[2]string][]*openStream{}
 	for _, o := range all {
-		byToken[o.token] = append(byToken[o.token], o)
+		key := [2]string{o.who.token, o.who.id.User}
+		byCaller[key] = append(byCaller[key], o)
 	}
 	slots := make(chan struct{}, maxClusterAsks)
 	var wg sync.WaitGroup
-	for _, group := range byToken {
+	for _, group := range byCaller {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			q := &questions{authn: s.authn, authz: s.authz, tokens: map[string]answer{}, rights: map[right]error{}}
+			q := s.questions()
 			for _, o := range group {
 				s.settle(ctx, q, o, nil, nil)
 			}
@@ -285,7 +293,7 @@ func (s *streams) settle(ctx context.Context, q *questions, o *openStream, authn
 	s.mu.Lock()
 	id, ask := o.id, o.ask
 	s.mu.Unlock()
-	id, err := q.ask(ctx, o.token, id, ask)
+	id, err := q.ask(ctx, o.who, id, ask)
 	var denied *apierror.Error
 	if err != nil && (!errors.As(err, &denied) || denied.Reason != apierror.ReasonUnauthorized && denied.Reason != apierror.ReasonForbidden) {
 		return false
@@ -307,10 +315,14 @@ func (s *streams) settle(ctx context.Context, q *questions, o *openStream, authn
 
 // questions are asked once each, however many streams they are about.
 type questions struct {
-	authn  Authenticator
+	authn  *authentication
 	authz  Authorizer
 	tokens map[string]answer
 	rights map[right]error
+}
+
+func (s *streams) questions() *questions {
+	return &questions{authn: s.authn, authz: s.authz, tokens: map[string]answer{}, rights: map[right]error{}}
 }
 
 type answer struct {
@@ -324,20 +336,21 @@ type right struct {
 }
 
 // ask returns who the caller is now, or why it may not go on.
-func (q *questions) ask(ctx context.Context, token string, id *Identity, ask *Attributes) (*Identity, error) {
-	if token != "" {
-		known, ok := q.tokens[token]
-		if !ok {
-			known.id, known.err = q.authn.Authenticate(ctx, token)
-			q.tokens[token] = known
+func (q *questions) ask(ctx context.Context, who caller, id *Identity, ask *Attributes) (*Identity, error) {
+	real, err := q.real(ctx, who)
+	switch {
+	case err != nil:
+		return nil, err
+	case real == nil || real.User != who.id.User:
+		return nil, apierror.Unauthorized("what the caller was known by stands for somebody else now")
+	}
+	switch {
+	case who.as == nil:
+		id = real
+	default:
+		if id, err = impersonated(ctx, q.authz, real, who.as); err != nil {
+			return nil, err
 		}
-		switch {
-		case known.err != nil:
-			return nil, known.err
-		case known.id == nil || known.id.User != id.User:
-			return nil, apierror.Unauthorized("the token stands for somebody else now")
-		}
-		id = known.id
 	}
 	if ask == nil {
 		return id, nil
@@ -349,4 +362,20 @@ func (q *questions) ask(ctx context.Context, token string, id *Identity, ask *At
 		q.rights[r] = err
 	}
 	return id, err
+}
+
+// real returns who really calls, by what the caller was known by.
+func (q *questions) real(ctx context.Context, who caller) (*Identity, error) {
+	switch {
+	case who.token != "":
+		known, ok := q.tokens[who.token]
+		if !ok {
+			known.id, known.err = q.authn.authn.Authenticate(ctx, who.token)
+			q.tokens[who.token] = known
+		}
+		return known.id, known.err
+	case who.certificates != nil:
+		return q.authn.clients.Client(who.certificates, q.authn.now()) //nolint:wrapcheck // an error of ours
+	}
+	return who.id, nil
 }

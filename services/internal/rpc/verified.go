@@ -54,7 +54,7 @@ func (v *verified) Authenticate(ctx context.Context, token string) (*Identity, e
 	if err != nil {
 		return nil, err
 	}
-	if id != nil && id.Source != SourceCluster && !id.Expires.IsZero() {
+	if id != nil && !id.Source.OfCluster() && !id.Expires.IsZero() {
 		round.put(key, id) // into the round in which the question was asked: if that is over, nobody sees it
 	}
 	return id, nil

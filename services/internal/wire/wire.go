@@ -23,6 +23,8 @@ const (
 	GroupServices = "system:fairlead:services"
 	// ServiceUserPrefix is what their users begin with: the common names of their certificates.
 	ServiceUserPrefix = "system:fairlead:"
+	// ServiceGateway and ServiceAuth are services that call for others.
+	ServiceGateway, ServiceAuth = "gateway", "auth"
 )
 
 // AnnotationTraceParent holds the W3C traceparent of the write that an object's spec comes from, where it was traced.
