@@ -56,6 +56,7 @@ cluster: build ## Bring the local Kubernetes up, if it is not.
 test: cluster ## Run all tests, on the local Kubernetes too.
 	@cd deploy/devcluster && GOWORK=off go test ./...
 	@cd services/tools && GOWORK=off go test ./...
+	@services/tools/npm.sh
 	@FAIRLEAD_STATE=$(STATE) FAIRLEAD_CLUSTER_KUBECONFIG=$(STATE)/devcluster/admin.kubeconfig \
 		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 15m $(PACKAGES)
 

@@ -2,12 +2,18 @@
 # Copyright The Fairlead Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Installs the Debian packages that building and the quickstart need, where they are missing. What the local Kubernetes
-# needs, `devcluster up` installs by itself.
+# Installs the Debian packages that building and the quickstart need, where they are missing; with `development` as its
+# argument also those of `make gen` and of the tests. What the local Kubernetes needs, `devcluster up` installs by itself.
 set -euo pipefail
 
+packages=(git make curl ca-certificates)
+if [ "${1:-}" = development ]; then
+	# The compiler of the Python client fits Debian's python3-grpcio; Chromium shows the pages that tests look at.
+	packages+=(protobuf-compiler protobuf-compiler-grpc python3-grpcio python3-protobuf chromium)
+	command -v node >/dev/null || packages+=(nodejs npm) # Node.js 20 or newer from elsewhere will do as well
+fi
 missing=()
-for package in git make curl ca-certificates; do
+for package in "${packages[@]}"; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -2,6 +2,8 @@ module fairlead.dev/gen
 
 go 1.26.0
 
+ignore ./typescript/node_modules // what npm installs may hold Go of others
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.31.0

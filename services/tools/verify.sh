@@ -8,13 +8,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # state is what is in the work tree, tracked by git or not.
-state() { git ls-files --cached --others --exclude-standard -z -- gen proto services/internal/openapi | xargs -0 sha256sum 2>&1; }
+made=(gen proto services/internal/openapi services/gateway/reference)
+state() { git ls-files --cached --others --exclude-standard -z -- "${made[@]}" | xargs -0 sha256sum 2>&1; }
 before=$(state)
 services/tools/generate.sh
 after=$(state)
 if [ "$before" != "$after" ]; then
 	echo "generated code is out of date; run 'make gen' and commit what it changes:" >&2
-	git --no-pager diff --stat -- gen proto services/internal/openapi >&2
+	git --no-pager diff --stat -- "${made[@]}" >&2
 	exit 1
 fi
 services/tools/breaking.sh

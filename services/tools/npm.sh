@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Copyright The Fairlead Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Installs what gen/typescript/package-lock.json names, where it is not there yet: the compiler of the TypeScript client,
+# what its examples and tests need, and the page of the API reference.
+set -euo pipefail
+cd "$(dirname "$0")/../../gen/typescript"
+
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+	echo "node and npm are missing; install Node.js 20 or newer" >&2
+	exit 1
+fi
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+	echo "Node.js $(node -p process.versions.node) is too old; install 20 or newer" >&2
+	exit 1
+fi
+[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-progress
