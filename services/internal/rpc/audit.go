@@ -201,7 +201,7 @@ func (d *audited) note(stage audit.Stage, err error) {
 	}
 	event := &audit.Event{
 		Level: level, AuditID: RequestIDFrom(d.ctx), Stage: stage, RequestURI: d.fullMethod, Verb: d.call.Verb,
-		User: userOf(d.ctx), ImpersonatedUser: impersonatedUser(d.ctx), SourceIPs: sourceIPs(d.ctx), UserAgent: userAgent(d.ctx), ObjectRef: d.object(),
+		User: userOf(d.ctx), ImpersonatedUser: impersonatedUser(d.ctx), SourceIPs: sourceIPs(d.ctx), UserAgent: UserAgent(d.ctx), ObjectRef: d.object(),
 		ResponseStatus:           d.status(stage, e),
 		RequestReceivedTimestamp: audit.MicroTime{Time: d.began}, StageTimestamp: audit.MicroTime{Time: d.of.now()},
 	}
@@ -329,8 +329,8 @@ func sourceIPs(ctx context.Context) []string {
 	return out
 }
 
-// userAgent returns the program that called: the gateway's caller's, where it hands that on.
-func userAgent(ctx context.Context) string {
+// UserAgent returns the program that called: the gateway's caller's, where it hands that on.
+func UserAgent(ctx context.Context) string {
 	for _, key := range []string{UserAgentKey, "user-agent"} {
 		if sent := metadata.ValueFromIncomingContext(ctx, key); len(sent) > 0 {
 			return cut(sent[0], maxUserAgent)
