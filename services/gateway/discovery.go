@@ -4,12 +4,14 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	apidiscovery "k8s.io/api/apidiscovery/v2"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
@@ -20,6 +22,12 @@ import (
 
 // aggregatedV2 is the media type of discovery in one document.
 const aggregatedV2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+// aggregatedKind is the kind of that document, and discoveryGroup its group.
+const (
+	aggregatedKind = "APIGroupDiscoveryList"
+	discoveryGroup = "apidiscovery.k8s.io"
+)
 
 // discovery lists our groups beside the cluster's own.
 type discovery struct {
@@ -63,39 +71,74 @@ func (d *discovery) handles(path string) bool {
 
 func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %s; use GET", r.Method, r.URL.Path))
+		writeError(w, notSupported(r))
 		return
 	}
+	aggregated, err := discoveryForm(r)
+	if err == nil {
+		err = d.serve(w, r, aggregated)
+	}
+	if err != nil {
+		writeError(w, apierror.From(err))
+	}
+}
+
+func (d *discovery) serve(w http.ResponseWriter, r *http.Request, aggregated string) error {
+	var answer any
+	var err error
+	contentType := mimeJSON
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case r.URL.Path == "/version":
-		d.version(w, r)
+		answer, err = d.version(r.Context())
 	case parts[0] == "api":
-		writeJSON(w, http.StatusOK, &kmetav1.APIVersions{TypeMeta: kmetav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{}})
-	case len(parts) == 1 && wantsAggregated(r):
-		d.aggregated(w, r)
+		answer = &kmetav1.APIVersions{TypeMeta: kmetav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{}}
+	case len(parts) == 1 && aggregated != "":
+		var ok bool
+		if answer, ok, err = d.aggregated(r.Context(), aggregated); err == nil && ok {
+			contentType = strings.Replace(aggregatedV2, "v=v2;", "v="+aggregated+";", 1)
+			break
+		}
+		if err == nil { // the cluster is too old for it: clients then go group by group
+			answer, err = d.groupList(r.Context())
+		}
 	case len(parts) == 1:
-		d.groupList(w, r)
+		answer, err = d.groupList(r.Context())
 	case len(parts) == 2:
-		writeJSON(w, http.StatusOK, d.group(parts[1]))
+		answer = d.group(parts[1])
 	default:
-		writeJSON(w, http.StatusOK, d.resourceList(parts[1], parts[2]))
+		answer = d.resourceList(parts[1], parts[2])
 	}
+	if err == nil {
+		writeTagged(w, r, contentType, answer)
+	}
+	return err
 }
 
-func wantsAggregated(r *http.Request) bool {
-	accept := strings.ReplaceAll(r.Header.Get("Accept"), " ", "")
-	return strings.Contains(accept, "as=APIGroupDiscoveryList") && strings.Contains(accept, "v=v2")
+// discoveryForm reads from the Accept header in which version everything is wanted in one document; empty is a document for
+// each group.
+func discoveryForm(r *http.Request) (string, error) {
+	header := strings.Join(r.Header.Values("Accept"), ",")
+	if strings.TrimSpace(header) == "" {
+		return "", nil
+	}
+	for _, clause := range goautoneg.ParseAccept(header) {
+		switch as, version := clause.Params["as"], clause.Params["v"]; {
+		case mediaType(clause) != mimeJSON:
+		case as == "":
+			return "", nil
+		case as == aggregatedKind && clause.Params["g"] == discoveryGroup && (version == "v2" || version == "v2beta1"):
+			return version, nil
+		}
+	}
+	return "", notAcceptable(header, "accept application/json")
 }
 
-// version answers with the cluster's version, since clients take features from it.
-func (d *discovery) version(w http.ResponseWriter, r *http.Request) {
+// version is the cluster's version, since clients take features from it.
+func (d *discovery) version(ctx context.Context) (version.Info, error) {
 	info := version.Info{Major: "1", Minor: "34", GitVersion: "v1.34.0"}
-	if _, _, err := d.cluster.getJSON(r.Context(), "/version", mimeJSON, &info); err != nil {
-		writeError(w, apierror.From(err))
-		return
-	}
-	writeJSON(w, http.StatusOK, info)
+	_, _, err := d.cluster.getJSON(ctx, "/version", mimeJSON, &info)
+	return info, err
 }
 
 func (d *discovery) group(name string) kmetav1.APIGroup {
@@ -108,11 +151,10 @@ func (d *discovery) group(name string) kmetav1.APIGroup {
 }
 
 // groupList merges our groups into the cluster's list; groups of the cluster that are ours by name are dropped.
-func (d *discovery) groupList(w http.ResponseWriter, r *http.Request) {
+func (d *discovery) groupList(ctx context.Context) (kmetav1.APIGroupList, error) {
 	list := kmetav1.APIGroupList{}
-	if _, _, err := d.cluster.getJSON(r.Context(), "/apis", mimeJSON, &list); err != nil {
-		writeError(w, apierror.From(err))
-		return
+	if _, _, err := d.cluster.getJSON(ctx, "/apis", mimeJSON, &list); err != nil {
+		return list, err
 	}
 	list.TypeMeta = kmetav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}
 	ours := d.groups()
@@ -122,7 +164,7 @@ func (d *discovery) groupList(w http.ResponseWriter, r *http.Request) {
 		g.TypeMeta = kmetav1.TypeMeta{}
 		list.Groups = append(list.Groups, g)
 	}
-	writeJSON(w, http.StatusOK, list)
+	return list, nil
 }
 
 func (d *discovery) verbs() kmetav1.Verbs {
@@ -162,24 +204,23 @@ func (d *discovery) resourceList(group, ver string) kmetav1.APIResourceList {
 	return list
 }
 
-// aggregated merges our groups into the cluster's list of everything.
-func (d *discovery) aggregated(w http.ResponseWriter, r *http.Request) {
-	list := struct {
-		kmetav1.TypeMeta `json:",inline"`
-		kmetav1.ListMeta `json:"metadata"`
+// groupDiscoveryList is an APIGroupDiscoveryList of any version, whose items are as the cluster writes them.
+type groupDiscoveryList struct {
+	kmetav1.TypeMeta `json:",inline"`
+	kmetav1.ListMeta `json:"metadata"`
 
-		Items []json.RawMessage `json:"items"`
-	}{}
-	found, header, err := d.cluster.getJSON(r.Context(), "/apis", aggregatedV2, &list)
-	if err != nil {
-		writeError(w, apierror.From(err))
-		return
+	Items []json.RawMessage `json:"items"`
+}
+
+// aggregated merges our groups into the cluster's list of everything. The second result is false if the cluster has no such
+// list. Its versions differ in name only.
+func (d *discovery) aggregated(ctx context.Context, version string) (groupDiscoveryList, bool, error) {
+	list := groupDiscoveryList{}
+	found, header, err := d.cluster.getJSON(ctx, "/apis", aggregatedV2, &list)
+	if err != nil || found && !strings.Contains(header.Get("Content-Type"), "as="+aggregatedKind) {
+		return list, false, err
 	}
-	if found && !strings.Contains(header.Get("Content-Type"), "as=APIGroupDiscoveryList") {
-		d.groupList(w, r) // the cluster is too old for it: clients then go group by group
-		return
-	}
-	list.TypeMeta = kmetav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
+	list.TypeMeta = kmetav1.TypeMeta{Kind: aggregatedKind, APIVersion: discoveryGroup + "/" + version}
 	ours := d.groups()
 	list.Items = slices.DeleteFunc(list.Items, func(raw json.RawMessage) bool {
 		var g kmetav1.PartialObjectMetadata
@@ -188,20 +229,11 @@ func (d *discovery) aggregated(w http.ResponseWriter, r *http.Request) {
 	for _, name := range ours {
 		raw, err := json.Marshal(d.groupDiscovery(name))
 		if err != nil {
-			writeError(w, apierror.Internal(err))
-			return
+			return list, false, apierror.Internal(err)
 		}
 		list.Items = append(list.Items, raw)
 	}
-	data, err := json.Marshal(list)
-	if err != nil {
-		writeError(w, apierror.Internal(err))
-		return
-	}
-	w.Header().Set("Content-Type", aggregatedV2)
-	w.Header().Set("Vary", "Accept")
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(data)
+	return list, true, nil
 }
 
 func (d *discovery) groupDiscovery(name string) apidiscovery.APIGroupDiscovery {

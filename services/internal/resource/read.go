@@ -50,6 +50,9 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	if err := s.noNamespace(r.GetNamespace()); err != nil {
 		return nil, err
 	}
+	if err := checkList(r); err != nil {
+		return nil, err
+	}
 	chosen, err := readSelectors(r.GetLabelSelector(), r.GetFieldSelector())
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	list, err := s.deps.Store.ListItems(ctx, s.stored, store.ListOptions{
 		Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields,
 		Limit: r.GetLimit(), Continue: r.GetContinue(),
-		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: r.GetResourceVersionMatch(),
+		ResourceVersion: pageVersion(r), ResourceVersionMatch: r.GetResourceVersionMatch(),
 	})
 	if err != nil {
 		return nil, err

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
-	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/rpc/encoded"
 	"fairlead.dev/services/internal/store"
 )
@@ -27,8 +26,6 @@ const (
 	minWatch = 30 * time.Minute
 	// maxWatch bounds what callers ask for.
 	maxWatch = 24 * time.Hour
-
-	matchNotOlderThan = "NotOlderThan"
 )
 
 func (s *server) serveWatch(in proto.Message, out protoreflect.MessageType, stream grpc.ServerStream) error {
@@ -101,23 +98,7 @@ func (s *server) watchOptions(r *metav1.WatchRequest) (store.WatchOptions, error
 		return o, err
 	}
 	o.LabelSelector, o.FieldSelector = chosen.labels, chosen.fields
-	return o, checkInitialEvents(r)
-}
-
-// checkInitialEvents holds callers to what Kubernetes asks of those who want initial events.
-func checkInitialEvents(r *metav1.WatchRequest) error {
-	var message string
-	switch match := r.GetResourceVersionMatch(); {
-	case r.SendInitialEvents == nil && match != "":
-		message = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-	case r.SendInitialEvents != nil && match != matchNotOlderThan:
-		message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-	default:
-		return nil
-	}
-	e := apierror.New(apierror.ReasonInvalid, "the request is invalid: resourceVersionMatch: Forbidden: %s", message)
-	e.Causes = []apierror.Cause{apierror.ForbiddenField("resourceVersionMatch", "Forbidden: "+message)}
-	return e
+	return o, checkWatch(r)
 }
 
 func watchTimeout(seconds int64) time.Duration {
