@@ -37,6 +37,9 @@ func newComments() (comments, error) {
 
 // of returns the comment on d, or nothing.
 func (c comments) of(d protoreflect.Descriptor) string {
+	if c.files == nil {
+		return ""
+	}
 	documented, err := c.files.FindDescriptorByName(d.FullName())
 	if err != nil {
 		return ""

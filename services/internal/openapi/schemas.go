@@ -13,6 +13,10 @@ import (
 const (
 	schemaPrefix = "#/components/schemas/"
 	kindKey      = "x-kubernetes-group-version-kind"
+	listTypeKey  = "x-kubernetes-list-type"
+	mapTypeKey   = "x-kubernetes-map-type"
+
+	relationAtomic = "atomic"
 
 	quantityName    = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 	intOrStringName = "fairlead.meta.v1.IntOrString"
@@ -75,6 +79,9 @@ func (s *schemas) fill(schema object, md protoreflect.MessageDescriptor) {
 	if text := s.comments.of(md); text != "" {
 		schema[keyDescription] = text
 	}
+	if atomic, _ := proto.GetExtension(md.Options(), metav1.E_Atomic).(bool); atomic {
+		schema[mapTypeKey] = relationAtomic
+	}
 	properties := object{}
 	var required []any
 	if k := kindOf(md); k != nil {
@@ -116,15 +123,22 @@ func (s *schemas) fields(properties object, required []any, md protoreflect.Mess
 func (s *schemas) field(fd protoreflect.FieldDescriptor) object {
 	switch {
 	case fd.IsMap():
-		return object{keyType: typeObject, "additionalProperties": s.value(fd, fd.MapValue())}
+		schema := object{keyType: typeObject, "additionalProperties": s.value(fd, fd.MapValue())}
+		if mergeOf(fd) == metav1.Merge_MERGE_ATOMIC {
+			schema[mapTypeKey] = relationAtomic
+		}
+		return schema
 	case fd.IsList():
 		schema := object{keyType: typeArray, keyItems: s.value(fd, fd)}
 		keys, _ := proto.GetExtension(fd.Options(), metav1.E_ListMapKeys).([]string)
 		if len(keys) == 0 {
-			schema["x-kubernetes-list-type"] = "atomic"
+			schema[listTypeKey] = relationAtomic
+			if mergeOf(fd) == metav1.Merge_MERGE_SET {
+				schema[listTypeKey] = "set"
+			}
 			return schema
 		}
-		schema["x-kubernetes-list-type"] = "map"
+		schema[listTypeKey] = "map"
 		schema["x-kubernetes-list-map-keys"] = keys
 		return schema
 	default:
@@ -168,6 +182,12 @@ func (s *schemas) value(fd, value protoreflect.FieldDescriptor) object {
 	default:
 		return object{keyType: typeInteger, keyFormat: formatInt64}
 	}
+}
+
+// mergeOf tells how a field is merged where its type does not say so.
+func mergeOf(fd protoreflect.FieldDescriptor) metav1.Merge {
+	merge, _ := proto.GetExtension(fd.Options(), metav1.E_Merge).(metav1.Merge)
+	return merge
 }
 
 func kindOf(md protoreflect.MessageDescriptor) *metav1.Kind {

@@ -17,6 +17,12 @@ const (
 // WarningKey is the metadata key under which servers send warnings about a request, one value each.
 const WarningKey = "fairlead-warning"
 
+// CreatedKey is the metadata key under which servers say that an apply made the object.
+const CreatedKey = "fairlead-created"
+
+// DefaultManager is the field manager of documents that are applied by `fairlead apply` and /apply, where nobody names another.
+const DefaultManager = "fairlead"
+
 // Names of Fairlead's own services, in tokens and in certificates.
 const (
 	// GroupServices is the group that they are in: the organisation of their certificates.

@@ -18,6 +18,8 @@ import (
 type message struct {
 	name   string
 	fields []field
+	// atomic tells that the message is replaced as a whole when it is applied.
+	atomic bool
 }
 
 // field is one field of a message.
@@ -36,6 +38,8 @@ type field struct {
 	format string
 	// keys are the JSON names of the fields that are the key of the list's items.
 	keys []string
+	// merge is the value of the merge option, empty for none.
+	merge string
 	// always tells that Kubernetes writes the field even when it is zero.
 	always bool
 }
@@ -48,6 +52,12 @@ const (
 	formatQuantity    = "FORMAT_QUANTITY"
 	formatQuantityMap = "FORMAT_QUANTITY_MAP"
 	formatDuration    = "FORMAT_DURATION"
+)
+
+// Values of the merge option.
+const (
+	mergeSet    = "MERGE_SET"
+	mergeAtomic = "MERGE_ATOMIC"
 )
 
 // inlineFactor spreads the numbers of an inlined struct's fields: parent*inlineFactor + child.
@@ -72,15 +82,15 @@ var known = map[string]struct{ kind, format string }{
 
 // collector walks Go types and gathers the messages they need.
 type collector struct {
-	// keys holds the list map keys of Go fields, by `Type.Field`.
-	keys map[string][]string
+	markers
+
 	seen map[reflect.Type]*message
 	pkg  string
 }
 
 // collect returns the messages for the given structs and all they reach, sorted by name.
-func collect(roots []reflect.Type, keys map[string][]string) ([]message, error) {
-	c := collector{keys: keys, seen: map[reflect.Type]*message{}}
+func collect(roots []reflect.Type, found markers) ([]message, error) {
+	c := collector{markers: found, seen: map[reflect.Type]*message{}}
 	for _, root := range roots {
 		c.pkg = root.PkgPath()
 		if err := c.visit(root); err != nil {
@@ -99,7 +109,7 @@ func (c *collector) visit(t reflect.Type) error {
 	if c.seen[t] != nil {
 		return nil
 	}
-	m := &message{name: t.Name()}
+	m := &message{name: t.Name(), atomic: c.atomic[t.Name()]}
 	c.seen[t] = m
 	fields, err := c.fields(t)
 	if err != nil {
@@ -138,6 +148,7 @@ func (c *collector) fields(t reflect.Type) ([]field, error) {
 		if out.label == "repeated" {
 			out.keys = c.keys[t.Name()+"."+f.Name]
 		}
+		out.merge = c.merge[t.Name()+"."+f.Name]
 		fields = append(fields, out)
 	}
 	return fields, nil

@@ -43,7 +43,7 @@ type sample struct {
 
 func TestCollect(t *testing.T) {
 	keys := map[string][]string{"sample.Leaves": {"hostIPs", "name"}}
-	got, err := collect([]reflect.Type{reflect.TypeFor[sample]()}, keys)
+	got, err := collect([]reflect.Type{reflect.TypeFor[sample]()}, markers{keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,16 +119,18 @@ func TestCollectRefuses(t *testing.T) {
 		{"protobuf keeps some numbers", reflect.TypeFor[reserved](), "keeps for itself"},
 	}
 	for _, c := range cases {
-		_, err := collect([]reflect.Type{c.root}, nil)
+		_, err := collect([]reflect.Type{c.root}, markers{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.reason, err, c.want)
 		}
 	}
 }
 
-func TestParseListMapKeys(t *testing.T) {
+func TestParseMarkers(t *testing.T) {
 	source := `package v1
 
+// Container is one.
+// +structType=atomic
 type Container struct {
 	// The ports.
 	// +listType=map
@@ -137,24 +139,35 @@ type Container struct {
 	Ports []int
 	// +listType=atomic
 	Args []string
+	// +listType=set
+	Users []string
+	// +mapType=atomic
+	Labels map[string]string
 }
 `
-	got, err := parseListMapKeys("types.go", source)
+	got, err := parseMarkers("types.go", source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]string{"Container.Ports": {"containerPort", "protocol"}}
+	want := markers{
+		keys:   map[string][]string{"Container.Ports": {"containerPort", "protocol"}},
+		merge:  map[string]string{"Container.Users": mergeSet, "Container.Labels": mergeAtomic},
+		atomic: map[string]bool{"Container": true},
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestListMapKeysOfKubernetesAreRead(t *testing.T) {
-	keys, err := readListMapKeys(reflect.TypeFor[corev1.PodSpec]().PkgPath())
+func TestMarkersOfKubernetesAreRead(t *testing.T) {
+	found, err := readMarkers(reflect.TypeFor[corev1.PodSpec]().PkgPath())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := keys["PodSpec.Volumes"]; !reflect.DeepEqual(got, []string{"name"}) {
+	if got := found.keys["PodSpec.Volumes"]; !reflect.DeepEqual(got, []string{"name"}) {
 		t.Errorf("keys of PodSpec.Volumes: got %v", got)
+	}
+	if found.merge["PodSpec.NodeSelector"] != mergeAtomic || !found.atomic["SecretKeySelector"] {
+		t.Errorf("what is atomic: got %v and %v", found.merge, found.atomic)
 	}
 }

@@ -78,7 +78,7 @@ func TestDroppedFieldsStayReserved(t *testing.T) {
 // TestRenderedProtoKeepsNames compiles what is made of Kubernetes' own types and compares the names that protobuf gives its
 // fields in JSON with Kubernetes'.
 func TestRenderedProtoKeepsNames(t *testing.T) {
-	messages, err := collect(roots(), nil)
+	messages, err := collect(roots(), markers{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,11 +38,11 @@ func roots() []reflect.Type {
 }
 
 func run(outPath, lockPath string) error {
-	keys, err := readListMapKeys(reflect.TypeFor[corev1.PodSpec]().PkgPath())
+	found, err := readMarkers(reflect.TypeFor[corev1.PodSpec]().PkgPath())
 	if err != nil {
 		return err
 	}
-	messages, err := collect(roots(), keys)
+	messages, err := collect(roots(), found)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func render(messages []message, lock lockFile) []byte {
 		if len(m.fields) > 0 {
 			b.WriteByte('\n')
 		}
+		if m.atomic {
+			b.WriteString("  option (fairlead.meta.v1.atomic) = true;\n\n")
+		}
 		renderReserved(&b, lock.gone(m))
 		for _, f := range m.fields {
 			renderField(&b, m, f)
@@ -98,6 +101,9 @@ func fieldOptions(f field) []string {
 	}
 	for _, key := range f.keys {
 		options = append(options, fmt.Sprintf("(fairlead.meta.v1.list_map_keys) = %q", key))
+	}
+	if f.merge != "" {
+		options = append(options, "(fairlead.meta.v1.merge) = "+f.merge)
 	}
 	if f.always {
 		options = append(options, "(fairlead.meta.v1.always) = true")

@@ -764,11 +764,11 @@ const file_fairlead_auth_v1_auth_proto_rawDesc = "" +
 	"\x12image_pull_secrets\x18\x01 \x03(\tR\x10imagePullSecrets\x12\x18\n" +
 	"\asecrets\x18\x02 \x03(\tR\asecrets\x12J\n" +
 	"\x1fautomount_service_account_token\x18\x03 \x01(\bH\x00R\x1cautomountServiceAccountToken\x88\x01\x01B\"\n" +
-	" _automount_service_account_token\"\x84\x01\n" +
+	" _automount_service_account_token\"\x8e\x01\n" +
 	"\x14ServiceAccountStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\"r\n" +
 	"\x0fAggregationRule\x12_\n" +
 	"\x16cluster_role_selectors\x18\x01 \x03(\v2\x1f.fairlead.meta.v1.LabelSelectorB\b\xbaH\x05\x92\x01\x02\b\x01R\x14clusterRoleSelectors\"\xbc\x01\n" +

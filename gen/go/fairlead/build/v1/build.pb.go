@@ -112,7 +112,9 @@ type BuildSpec struct {
 	// How long the build may take, as a Go duration such as `10m0s`; 10 minutes by default, at most 24 hours.
 	Timeout string `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Empty, or `BuildCancelled` to end the build.
-	Status        string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	Status string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	// A template whose steps run instead of `steps`. Templates are not served yet: such a build fails, and says so.
+	Template      *TemplateInstantiationSpec `protobuf:"bytes,9,opt,name=template,proto3" json:"template,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -203,6 +205,141 @@ func (x *BuildSpec) GetStatus() string {
 	return ""
 }
 
+func (x *BuildSpec) GetTemplate() *TemplateInstantiationSpec {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+// TemplateInstantiationSpec names a template, and fills in its parameters.
+type TemplateInstantiationSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The template.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// `BuildTemplate` (the default), in the namespace of the build, or `ClusterBuildTemplate`.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Values of the template's parameters.
+	Arguments []*ArgumentSpec `protobuf:"bytes,3,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	// Environment variables of every step.
+	Env           []*v11.EnvVar `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateInstantiationSpec) Reset() {
+	*x = TemplateInstantiationSpec{}
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateInstantiationSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateInstantiationSpec) ProtoMessage() {}
+
+func (x *TemplateInstantiationSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateInstantiationSpec.ProtoReflect.Descriptor instead.
+func (*TemplateInstantiationSpec) Descriptor() ([]byte, []int) {
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TemplateInstantiationSpec) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TemplateInstantiationSpec) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TemplateInstantiationSpec) GetArguments() []*ArgumentSpec {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *TemplateInstantiationSpec) GetEnv() []*v11.EnvVar {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+// ArgumentSpec is the value of one parameter.
+type ArgumentSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The parameter.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArgumentSpec) Reset() {
+	*x = ArgumentSpec{}
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArgumentSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArgumentSpec) ProtoMessage() {}
+
+func (x *ArgumentSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArgumentSpec.ProtoReflect.Descriptor instead.
+func (*ArgumentSpec) Descriptor() ([]byte, []int) {
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ArgumentSpec) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ArgumentSpec) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // SourceSpec is one source.
 type SourceSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -218,7 +355,7 @@ type SourceSpec struct {
 
 func (x *SourceSpec) Reset() {
 	*x = SourceSpec{}
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[2]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +367,7 @@ func (x *SourceSpec) String() string {
 func (*SourceSpec) ProtoMessage() {}
 
 func (x *SourceSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[2]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +380,7 @@ func (x *SourceSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceSpec.ProtoReflect.Descriptor instead.
 func (*SourceSpec) Descriptor() ([]byte, []int) {
-	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{2}
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SourceSpec) GetGit() *GitSource {
@@ -280,7 +417,7 @@ type GitSource struct {
 
 func (x *GitSource) Reset() {
 	*x = GitSource{}
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[3]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +429,7 @@ func (x *GitSource) String() string {
 func (*GitSource) ProtoMessage() {}
 
 func (x *GitSource) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[3]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +442,7 @@ func (x *GitSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GitSource.ProtoReflect.Descriptor instead.
 func (*GitSource) Descriptor() ([]byte, []int) {
-	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{3}
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GitSource) GetUrl() string {
@@ -347,7 +484,7 @@ type BuildStatus struct {
 
 func (x *BuildStatus) Reset() {
 	*x = BuildStatus{}
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[4]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +496,7 @@ func (x *BuildStatus) String() string {
 func (*BuildStatus) ProtoMessage() {}
 
 func (x *BuildStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[4]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +509,7 @@ func (x *BuildStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BuildStatus.ProtoReflect.Descriptor instead.
 func (*BuildStatus) Descriptor() ([]byte, []int) {
-	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{4}
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BuildStatus) GetObservedGeneration() int64 {
@@ -444,7 +581,7 @@ type ClusterStatus struct {
 
 func (x *ClusterStatus) Reset() {
 	*x = ClusterStatus{}
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[5]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +593,7 @@ func (x *ClusterStatus) String() string {
 func (*ClusterStatus) ProtoMessage() {}
 
 func (x *ClusterStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fairlead_build_v1_build_proto_msgTypes[5]
+	mi := &file_fairlead_build_v1_build_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +606,7 @@ func (x *ClusterStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterStatus.ProtoReflect.Descriptor instead.
 func (*ClusterStatus) Descriptor() ([]byte, []int) {
-	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{5}
+	return file_fairlead_build_v1_build_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ClusterStatus) GetNamespace() string {
@@ -499,7 +636,7 @@ const file_fairlead_build_v1_build_proto_rawDesc = "" +
 	"\tSucceeded\x1a1.status.conditions[?(@.type==\"Succeeded\")].statusJ;\n" +
 	"\x06Reason\x1a1.status.conditions[?(@.type==\"Succeeded\")].reasonJ$\n" +
 	"\tStartTime\x12\x04date\x1a\x11.status.startTimeJ.\n" +
-	"\x0eCompletionTime\x12\x04date\x1a\x16.status.completionTime\"\xfa\x03\n" +
+	"\x0eCompletionTime\x12\x04date\x1a\x16.status.completionTime\"\xc4\x04\n" +
 	"\tBuildSpec\x125\n" +
 	"\x06source\x18\x01 \x01(\v2\x1d.fairlead.build.v1.SourceSpecR\x06source\x121\n" +
 	"\x05steps\x18\x02 \x03(\v2\x1b.fairlead.core.v1.ContainerR\x05steps\x122\n" +
@@ -508,10 +645,19 @@ const file_fairlead_build_v1_build_proto_rawDesc = "" +
 	"\rnode_selector\x18\x05 \x03(\v2..fairlead.build.v1.BuildSpec.NodeSelectorEntryR\fnodeSelector\x126\n" +
 	"\baffinity\x18\x06 \x01(\v2\x1a.fairlead.core.v1.AffinityR\baffinity\x12\x1e\n" +
 	"\atimeout\x18\a \x01(\tB\x04\xf0\xc7\x18\x02R\atimeout\x12/\n" +
-	"\x06status\x18\b \x01(\tB\x17\xbaH\x14r\x12R\x00R\x0eBuildCancelledR\x06status\x1a?\n" +
+	"\x06status\x18\b \x01(\tB\x17\xbaH\x14r\x12R\x00R\x0eBuildCancelledR\x06status\x12H\n" +
+	"\btemplate\x18\t \x01(\v2,.fairlead.build.v1.TemplateInstantiationSpecR\btemplate\x1a?\n" +
 	"\x11NodeSelectorEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x01\n" +
+	"\x19TemplateInstantiationSpec\x12\x1a\n" +
+	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12@\n" +
+	"\x04kind\x18\x02 \x01(\tB,\xbaH)r'R\x00R\rBuildTemplateR\x14ClusterBuildTemplateR\x04kind\x12=\n" +
+	"\targuments\x18\x03 \x03(\v2\x1f.fairlead.build.v1.ArgumentSpecR\targuments\x12*\n" +
+	"\x03env\x18\x04 \x03(\v2\x18.fairlead.core.v1.EnvVarR\x03env\"@\n" +
+	"\fArgumentSpec\x12\x1a\n" +
+	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"k\n" +
 	"\n" +
 	"SourceSpec\x12.\n" +
 	"\x03git\x18\x01 \x01(\v2\x1c.fairlead.build.v1.GitSourceR\x03git\x12\x19\n" +
@@ -519,11 +665,11 @@ const file_fairlead_build_v1_build_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tR\x04name\"I\n" +
 	"\tGitSource\x12\x18\n" +
 	"\x03url\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03url\x12\"\n" +
-	"\brevision\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\brevision\"\xbd\x03\n" +
+	"\brevision\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\brevision\"\xc7\x03\n" +
 	"\vBuildStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12\x18\n" +
 	"\abuilder\x18\x03 \x01(\tR\abuilder\x12:\n" +
 	"\acluster\x18\x04 \x01(\v2 .fairlead.build.v1.ClusterStatusR\acluster\x129\n" +
@@ -551,43 +697,49 @@ func file_fairlead_build_v1_build_proto_rawDescGZIP() []byte {
 	return file_fairlead_build_v1_build_proto_rawDescData
 }
 
-var file_fairlead_build_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_fairlead_build_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_fairlead_build_v1_build_proto_goTypes = []any{
-	(*Build)(nil),                 // 0: fairlead.build.v1.Build
-	(*BuildSpec)(nil),             // 1: fairlead.build.v1.BuildSpec
-	(*SourceSpec)(nil),            // 2: fairlead.build.v1.SourceSpec
-	(*GitSource)(nil),             // 3: fairlead.build.v1.GitSource
-	(*BuildStatus)(nil),           // 4: fairlead.build.v1.BuildStatus
-	(*ClusterStatus)(nil),         // 5: fairlead.build.v1.ClusterStatus
-	nil,                           // 6: fairlead.build.v1.BuildSpec.NodeSelectorEntry
-	(*v1.ObjectMeta)(nil),         // 7: fairlead.meta.v1.ObjectMeta
-	(*v11.Container)(nil),         // 8: fairlead.core.v1.Container
-	(*v11.Volume)(nil),            // 9: fairlead.core.v1.Volume
-	(*v11.Affinity)(nil),          // 10: fairlead.core.v1.Affinity
-	(*v1.Condition)(nil),          // 11: fairlead.meta.v1.Condition
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*v11.ContainerState)(nil),    // 13: fairlead.core.v1.ContainerState
+	(*Build)(nil),                     // 0: fairlead.build.v1.Build
+	(*BuildSpec)(nil),                 // 1: fairlead.build.v1.BuildSpec
+	(*TemplateInstantiationSpec)(nil), // 2: fairlead.build.v1.TemplateInstantiationSpec
+	(*ArgumentSpec)(nil),              // 3: fairlead.build.v1.ArgumentSpec
+	(*SourceSpec)(nil),                // 4: fairlead.build.v1.SourceSpec
+	(*GitSource)(nil),                 // 5: fairlead.build.v1.GitSource
+	(*BuildStatus)(nil),               // 6: fairlead.build.v1.BuildStatus
+	(*ClusterStatus)(nil),             // 7: fairlead.build.v1.ClusterStatus
+	nil,                               // 8: fairlead.build.v1.BuildSpec.NodeSelectorEntry
+	(*v1.ObjectMeta)(nil),             // 9: fairlead.meta.v1.ObjectMeta
+	(*v11.Container)(nil),             // 10: fairlead.core.v1.Container
+	(*v11.Volume)(nil),                // 11: fairlead.core.v1.Volume
+	(*v11.Affinity)(nil),              // 12: fairlead.core.v1.Affinity
+	(*v11.EnvVar)(nil),                // 13: fairlead.core.v1.EnvVar
+	(*v1.Condition)(nil),              // 14: fairlead.meta.v1.Condition
+	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
+	(*v11.ContainerState)(nil),        // 16: fairlead.core.v1.ContainerState
 }
 var file_fairlead_build_v1_build_proto_depIdxs = []int32{
-	7,  // 0: fairlead.build.v1.Build.metadata:type_name -> fairlead.meta.v1.ObjectMeta
+	9,  // 0: fairlead.build.v1.Build.metadata:type_name -> fairlead.meta.v1.ObjectMeta
 	1,  // 1: fairlead.build.v1.Build.spec:type_name -> fairlead.build.v1.BuildSpec
-	4,  // 2: fairlead.build.v1.Build.status:type_name -> fairlead.build.v1.BuildStatus
-	2,  // 3: fairlead.build.v1.BuildSpec.source:type_name -> fairlead.build.v1.SourceSpec
-	8,  // 4: fairlead.build.v1.BuildSpec.steps:type_name -> fairlead.core.v1.Container
-	9,  // 5: fairlead.build.v1.BuildSpec.volumes:type_name -> fairlead.core.v1.Volume
-	6,  // 6: fairlead.build.v1.BuildSpec.node_selector:type_name -> fairlead.build.v1.BuildSpec.NodeSelectorEntry
-	10, // 7: fairlead.build.v1.BuildSpec.affinity:type_name -> fairlead.core.v1.Affinity
-	3,  // 8: fairlead.build.v1.SourceSpec.git:type_name -> fairlead.build.v1.GitSource
-	11, // 9: fairlead.build.v1.BuildStatus.conditions:type_name -> fairlead.meta.v1.Condition
-	5,  // 10: fairlead.build.v1.BuildStatus.cluster:type_name -> fairlead.build.v1.ClusterStatus
-	12, // 11: fairlead.build.v1.BuildStatus.start_time:type_name -> google.protobuf.Timestamp
-	12, // 12: fairlead.build.v1.BuildStatus.completion_time:type_name -> google.protobuf.Timestamp
-	13, // 13: fairlead.build.v1.BuildStatus.step_states:type_name -> fairlead.core.v1.ContainerState
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	6,  // 2: fairlead.build.v1.Build.status:type_name -> fairlead.build.v1.BuildStatus
+	4,  // 3: fairlead.build.v1.BuildSpec.source:type_name -> fairlead.build.v1.SourceSpec
+	10, // 4: fairlead.build.v1.BuildSpec.steps:type_name -> fairlead.core.v1.Container
+	11, // 5: fairlead.build.v1.BuildSpec.volumes:type_name -> fairlead.core.v1.Volume
+	8,  // 6: fairlead.build.v1.BuildSpec.node_selector:type_name -> fairlead.build.v1.BuildSpec.NodeSelectorEntry
+	12, // 7: fairlead.build.v1.BuildSpec.affinity:type_name -> fairlead.core.v1.Affinity
+	2,  // 8: fairlead.build.v1.BuildSpec.template:type_name -> fairlead.build.v1.TemplateInstantiationSpec
+	3,  // 9: fairlead.build.v1.TemplateInstantiationSpec.arguments:type_name -> fairlead.build.v1.ArgumentSpec
+	13, // 10: fairlead.build.v1.TemplateInstantiationSpec.env:type_name -> fairlead.core.v1.EnvVar
+	5,  // 11: fairlead.build.v1.SourceSpec.git:type_name -> fairlead.build.v1.GitSource
+	14, // 12: fairlead.build.v1.BuildStatus.conditions:type_name -> fairlead.meta.v1.Condition
+	7,  // 13: fairlead.build.v1.BuildStatus.cluster:type_name -> fairlead.build.v1.ClusterStatus
+	15, // 14: fairlead.build.v1.BuildStatus.start_time:type_name -> google.protobuf.Timestamp
+	15, // 15: fairlead.build.v1.BuildStatus.completion_time:type_name -> google.protobuf.Timestamp
+	16, // 16: fairlead.build.v1.BuildStatus.step_states:type_name -> fairlead.core.v1.ContainerState
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_fairlead_build_v1_build_proto_init() }
@@ -601,7 +753,7 @@ func file_fairlead_build_v1_build_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_build_v1_build_proto_rawDesc), len(file_fairlead_build_v1_build_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

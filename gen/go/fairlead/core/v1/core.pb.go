@@ -8736,11 +8736,11 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\x12ConfigMapEnvSource\x12\x1f\n" +
 	"\boptional\x18\x02 \x01(\bH\x00R\boptional\x88\x01\x01\x12\x12\n" +
 	"\x04name\x18e \x01(\tR\x04nameB\v\n" +
-	"\t_optional\"p\n" +
+	"\t_optional\"v\n" +
 	"\x14ConfigMapKeySelector\x12\x16\n" +
 	"\x03key\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\x03key\x12\x1f\n" +
 	"\boptional\x18\x03 \x01(\bH\x00R\boptional\x88\x01\x01\x12\x12\n" +
-	"\x04name\x18e \x01(\tR\x04nameB\v\n" +
+	"\x04name\x18e \x01(\tR\x04name:\x04\xb8\xc8\x18\x01B\v\n" +
 	"\t_optional\"\x8a\x01\n" +
 	"\x13ConfigMapProjection\x121\n" +
 	"\x05items\x18\x02 \x03(\v2\x1b.fairlead.core.v1.KeyToPathR\x05items\x12\x1f\n" +
@@ -8800,10 +8800,10 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\x14ContainerRestartRule\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12P\n" +
 	"\n" +
-	"exit_codes\x18\x02 \x01(\v21.fairlead.core.v1.ContainerRestartRuleOnExitCodesR\texitCodes\"U\n" +
+	"exit_codes\x18\x02 \x01(\v21.fairlead.core.v1.ContainerRestartRuleOnExitCodesR\texitCodes\"[\n" +
 	"\x1fContainerRestartRuleOnExitCodes\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\x12\x16\n" +
-	"\x06values\x18\x02 \x03(\x05R\x06values\"\xe2\x01\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1c\n" +
+	"\x06values\x18\x02 \x03(\x05B\x04\xb0\xc8\x18\x01R\x06values\"\xe2\x01\n" +
 	"\x0eContainerState\x12A\n" +
 	"\awaiting\x18\x01 \x01(\v2'.fairlead.core.v1.ContainerStateWaitingR\awaiting\x12A\n" +
 	"\arunning\x18\x02 \x01(\v2'.fairlead.core.v1.ContainerStateRunningR\arunning\x12J\n" +
@@ -8898,10 +8898,10 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\x14restart_policy_rules\x18} \x03(\v2&.fairlead.core.v1.ContainerRestartRuleR\x12restartPolicyRulesB\x11\n" +
 	"\x0f_restart_policy\"|\n" +
 	"\x15EphemeralVolumeSource\x12c\n" +
-	"\x15volume_claim_template\x18\x01 \x01(\v2/.fairlead.core.v1.PersistentVolumeClaimTemplateR\x13volumeClaimTemplate\"[\n" +
+	"\x15volume_claim_template\x18\x01 \x01(\v2/.fairlead.core.v1.PersistentVolumeClaimTemplateR\x13volumeClaimTemplate\"a\n" +
 	"\x11EvictionResponder\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x04name\x12\x1f\n" +
-	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01B\v\n" +
+	"\bpriority\x18\x02 \x01(\x05H\x00R\bpriority\x88\x01\x01:\x04\xb8\xc8\x18\x01B\v\n" +
 	"\t_priority\"&\n" +
 	"\n" +
 	"ExecAction\x12\x18\n" +
@@ -8913,13 +8913,13 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\afs_type\x18\x03 \x01(\tR\x06fsType\x12\x1b\n" +
 	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12\x14\n" +
 	"\x05wwids\x18\x05 \x03(\tR\x05wwidsB\x06\n" +
-	"\x04_lun\"\x98\x01\n" +
+	"\x04_lun\"\x9e\x01\n" +
 	"\x0fFileKeySelector\x12%\n" +
 	"\vvolume_name\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\n" +
 	"volumeName\x12\x18\n" +
 	"\x04path\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\x04path\x12\x16\n" +
 	"\x03key\x18\x03 \x01(\tB\x04\x98\xc8\x18\x01R\x03key\x12\x1f\n" +
-	"\boptional\x18\x04 \x01(\bH\x00R\boptional\x88\x01\x01B\v\n" +
+	"\boptional\x18\x04 \x01(\bH\x00R\boptional\x88\x01\x01:\x04\xb8\xc8\x18\x01B\v\n" +
 	"\t_optional\"\xb4\x02\n" +
 	"\x10FlexVolumeSource\x12\x1c\n" +
 	"\x06driver\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x06driver\x12\x17\n" +
@@ -9014,30 +9014,30 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\bhttp_get\x18\x02 \x01(\v2\x1f.fairlead.core.v1.HTTPGetActionR\ahttpGet\x12@\n" +
 	"\n" +
 	"tcp_socket\x18\x03 \x01(\v2!.fairlead.core.v1.TCPSocketActionR\ttcpSocket\x123\n" +
-	"\x05sleep\x18\x04 \x01(\v2\x1d.fairlead.core.v1.SleepActionR\x05sleep\"*\n" +
+	"\x05sleep\x18\x04 \x01(\v2\x1d.fairlead.core.v1.SleepActionR\x05sleep\"0\n" +
 	"\x14LocalObjectReference\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"f\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name:\x04\xb8\xc8\x18\x01\"f\n" +
 	"\x0fNFSVolumeSource\x12\x1c\n" +
 	"\x06server\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x06server\x12\x18\n" +
 	"\x04path\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\x04path\x12\x1b\n" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"\xb7\x02\n" +
 	"\fNodeAffinity\x12\x8b\x01\n" +
 	"3required_during_scheduling_ignored_during_execution\x18\x01 \x01(\v2\x1e.fairlead.core.v1.NodeSelectorR.requiredDuringSchedulingIgnoredDuringExecution\x12\x98\x01\n" +
-	"4preferred_during_scheduling_ignored_during_execution\x18\x02 \x03(\v2).fairlead.core.v1.PreferredSchedulingTermR/preferredDuringSchedulingIgnoredDuringExecution\"b\n" +
+	"4preferred_during_scheduling_ignored_during_execution\x18\x02 \x03(\v2).fairlead.core.v1.PreferredSchedulingTermR/preferredDuringSchedulingIgnoredDuringExecution\"h\n" +
 	"\fNodeSelector\x12R\n" +
-	"\x13node_selector_terms\x18\x01 \x03(\v2\".fairlead.core.v1.NodeSelectorTermR\x11nodeSelectorTerms\"k\n" +
+	"\x13node_selector_terms\x18\x01 \x03(\v2\".fairlead.core.v1.NodeSelectorTermR\x11nodeSelectorTerms:\x04\xb8\xc8\x18\x01\"k\n" +
 	"\x17NodeSelectorRequirement\x12\x16\n" +
 	"\x03key\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x03key\x12 \n" +
 	"\boperator\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\boperator\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values\"\xb8\x01\n" +
+	"\x06values\x18\x03 \x03(\tR\x06values\"\xbe\x01\n" +
 	"\x10NodeSelectorTerm\x12V\n" +
 	"\x11match_expressions\x18\x01 \x03(\v2).fairlead.core.v1.NodeSelectorRequirementR\x10matchExpressions\x12L\n" +
-	"\fmatch_fields\x18\x02 \x03(\v2).fairlead.core.v1.NodeSelectorRequirementR\vmatchFields\"[\n" +
+	"\fmatch_fields\x18\x02 \x03(\v2).fairlead.core.v1.NodeSelectorRequirementR\vmatchFields:\x04\xb8\xc8\x18\x01\"a\n" +
 	"\x13ObjectFieldSelector\x12\x1f\n" +
 	"\vapi_version\x18\x01 \x01(\tR\n" +
 	"apiVersion\x12#\n" +
 	"\n" +
-	"field_path\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\tfieldPath\"\xed\x04\n" +
+	"field_path\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\tfieldPath:\x04\xb8\xc8\x18\x01\"\xed\x04\n" +
 	"\x19PersistentVolumeClaimSpec\x12!\n" +
 	"\faccess_modes\x18\x01 \x03(\tR\vaccessModes\x12J\n" +
 	"\tresources\x18\x02 \x01(\v2,.fairlead.core.v1.VolumeResourceRequirementsR\tresources\x12\x1f\n" +
@@ -9139,7 +9139,7 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\r_run_as_groupB\x19\n" +
 	"\x17_fs_group_change_policyB\x1d\n" +
 	"\x1b_supplemental_groups_policyB\x19\n" +
-	"\x17_se_linux_change_policy\"\xd4\x17\n" +
+	"\x17_se_linux_change_policy\"\xda\x17\n" +
 	"\aPodSpec\x12<\n" +
 	"\avolumes\x18\x01 \x03(\v2\x18.fairlead.core.v1.VolumeB\b\xfa\xc7\x18\x04nameR\avolumes\x12E\n" +
 	"\n" +
@@ -9149,8 +9149,8 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	" termination_grace_period_seconds\x18\x04 \x01(\x03H\x00R\x1dterminationGracePeriodSeconds\x88\x01\x01\x12;\n" +
 	"\x17active_deadline_seconds\x18\x05 \x01(\x03H\x01R\x15activeDeadlineSeconds\x88\x01\x01\x12\x1d\n" +
 	"\n" +
-	"dns_policy\x18\x06 \x01(\tR\tdnsPolicy\x12P\n" +
-	"\rnode_selector\x18\a \x03(\v2+.fairlead.core.v1.PodSpec.NodeSelectorEntryR\fnodeSelector\x120\n" +
+	"dns_policy\x18\x06 \x01(\tR\tdnsPolicy\x12V\n" +
+	"\rnode_selector\x18\a \x03(\v2+.fairlead.core.v1.PodSpec.NodeSelectorEntryB\x04\xb0\xc8\x18\x02R\fnodeSelector\x120\n" +
 	"\x14service_account_name\x18\b \x01(\tR\x12serviceAccountName\x12'\n" +
 	"\x0fservice_account\x18\t \x01(\tR\x0eserviceAccount\x12\x1b\n" +
 	"\tnode_name\x18\n" +
@@ -9255,11 +9255,11 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\tread_only\x18\b \x01(\bR\breadOnly\"C\n" +
 	"\rResourceClaim\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x04name\x12\x18\n" +
-	"\arequest\x18\x02 \x01(\tR\arequest\"\x80\x01\n" +
+	"\arequest\x18\x02 \x01(\tR\arequest\"\x86\x01\n" +
 	"\x15ResourceFieldSelector\x12%\n" +
 	"\x0econtainer_name\x18\x01 \x01(\tR\rcontainerName\x12 \n" +
 	"\bresource\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\bresource\x12\x1e\n" +
-	"\adivisor\x18\x03 \x01(\tB\x04\xf0\xc7\x18\x01R\adivisor\"\xfb\x02\n" +
+	"\adivisor\x18\x03 \x01(\tB\x04\xf0\xc7\x18\x01R\adivisor:\x04\xb8\xc8\x18\x01\"\xfb\x02\n" +
 	"\x14ResourceRequirements\x12P\n" +
 	"\x06limits\x18\x01 \x03(\v22.fairlead.core.v1.ResourceRequirements.LimitsEntryB\x04\xf0\xc7\x18\x03R\x06limits\x12V\n" +
 	"\brequests\x18\x02 \x03(\v24.fairlead.core.v1.ResourceRequirements.RequestsEntryB\x04\xf0\xc7\x18\x03R\brequests\x12A\n" +
@@ -9297,11 +9297,11 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\x0fSecretEnvSource\x12\x1f\n" +
 	"\boptional\x18\x02 \x01(\bH\x00R\boptional\x88\x01\x01\x12\x12\n" +
 	"\x04name\x18e \x01(\tR\x04nameB\v\n" +
-	"\t_optional\"m\n" +
+	"\t_optional\"s\n" +
 	"\x11SecretKeySelector\x12\x16\n" +
 	"\x03key\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\x03key\x12\x1f\n" +
 	"\boptional\x18\x03 \x01(\bH\x00R\boptional\x88\x01\x01\x12\x12\n" +
-	"\x04name\x18e \x01(\tR\x04nameB\v\n" +
+	"\x04name\x18e \x01(\tR\x04name:\x04\xb8\xc8\x18\x01B\v\n" +
 	"\t_optional\"\x87\x01\n" +
 	"\x10SecretProjection\x121\n" +
 	"\x05items\x18\x02 \x03(\v2\x1b.fairlead.core.v1.KeyToPathR\x05items\x12\x1f\n" +
@@ -9386,11 +9386,11 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\x10match_label_keys\x18\b \x03(\tR\x0ematchLabelKeysB\x0e\n" +
 	"\f_min_domainsB\x17\n" +
 	"\x15_node_affinity_policyB\x15\n" +
-	"\x13_node_taints_policy\"\x7f\n" +
+	"\x13_node_taints_policy\"\x85\x01\n" +
 	"\x19TypedLocalObjectReference\x12 \n" +
 	"\tapi_group\x18\x01 \x01(\tH\x00R\bapiGroup\x88\x01\x01\x12\x18\n" +
 	"\x04kind\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\x04kind\x12\x18\n" +
-	"\x04name\x18\x03 \x01(\tB\x04\x98\xc8\x18\x01R\x04nameB\f\n" +
+	"\x04name\x18\x03 \x01(\tB\x04\x98\xc8\x18\x01R\x04name:\x04\xb8\xc8\x18\x01B\f\n" +
 	"\n" +
 	"_api_group\"\xab\x01\n" +
 	"\x14TypedObjectReference\x12 \n" +
@@ -9441,7 +9441,7 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\fVolumeDevice\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x04name\x12%\n" +
 	"\vdevice_path\x18\x02 \x01(\tB\x04\x98\xc8\x18\x01R\n" +
-	"devicePath\"\xeb\x02\n" +
+	"devicePath\"\xf1\x02\n" +
 	"\vVolumeMount\x12\x18\n" +
 	"\x04name\x18\x01 \x01(\tB\x04\x98\xc8\x18\x01R\x04name\x12\x1b\n" +
 	"\tread_only\x18\x02 \x01(\bR\breadOnly\x12#\n" +
@@ -9450,8 +9450,8 @@ const file_fairlead_core_v1_core_proto_rawDesc = "" +
 	"\bsub_path\x18\x04 \x01(\tR\asubPath\x120\n" +
 	"\x11mount_propagation\x18\x05 \x01(\tH\x00R\x10mountPropagation\x88\x01\x01\x12\"\n" +
 	"\rsub_path_expr\x18\x06 \x01(\tR\vsubPathExpr\x123\n" +
-	"\x13recursive_read_only\x18\a \x01(\tH\x01R\x11recursiveReadOnly\x88\x01\x01\x12,\n" +
-	"\x12bind_mount_options\x18\b \x03(\tR\x10bindMountOptionsB\x14\n" +
+	"\x13recursive_read_only\x18\a \x01(\tH\x01R\x11recursiveReadOnly\x88\x01\x01\x122\n" +
+	"\x12bind_mount_options\x18\b \x03(\tB\x04\xb0\xc8\x18\x01R\x10bindMountOptionsB\x14\n" +
 	"\x12_mount_propagationB\x16\n" +
 	"\x14_recursive_read_only\"\xfc\x03\n" +
 	"\x10VolumeProjection\x12:\n" +

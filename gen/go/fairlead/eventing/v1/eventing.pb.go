@@ -776,11 +776,11 @@ const file_fairlead_eventing_v1_eventing_proto_rawDesc = "" +
 	"\n" +
 	"BrokerSpec\x128\n" +
 	"\x06config\x18\x01 \x01(\v2 .fairlead.eventing.v1.KReferenceR\x06config\x12>\n" +
-	"\bdelivery\x18\x02 \x01(\v2\".fairlead.eventing.v1.DeliverySpecR\bdelivery\"\x81\x03\n" +
+	"\bdelivery\x18\x02 \x01(\v2\".fairlead.eventing.v1.DeliverySpecR\bdelivery\"\x8b\x03\n" +
 	"\fBrokerStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12U\n" +
 	"\vannotations\x18\x03 \x03(\v23.fairlead.eventing.v1.BrokerStatus.AnnotationsEntryR\vannotations\x12;\n" +
 	"\aaddress\x18\x04 \x01(\v2!.fairlead.eventing.v1.AddressableR\aaddress\x12/\n" +
@@ -811,11 +811,11 @@ const file_fairlead_eventing_v1_eventing_proto_rawDesc = "" +
 	"attributes\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x02\n" +
 	"\rTriggerStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12V\n" +
 	"\vannotations\x18\x03 \x03(\v24.fairlead.eventing.v1.TriggerStatus.AnnotationsEntryR\vannotations\x12%\n" +
 	"\x0esubscriber_uri\x18\x04 \x01(\tR\rsubscriberUri\x12/\n" +

@@ -36,8 +36,10 @@ type ApplyRequest struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// `All`: do everything but store.
 	DryRun []string `protobuf:"bytes,3,rep,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	// Who writes, for managed fields.
-	FieldManager  string `protobuf:"bytes,4,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	// Who writes, for managed fields; `fairlead` by default.
+	FieldManager string `protobuf:"bytes,4,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	// Take over fields that others manage.
+	Force         bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -98,6 +100,13 @@ func (x *ApplyRequest) GetFieldManager() string {
 		return x.FieldManager
 	}
 	return ""
+}
+
+func (x *ApplyRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // ApplyResponse tells what became of documents.
@@ -250,12 +259,13 @@ var File_fairlead_meta_v1_apply_proto protoreflect.FileDescriptor
 
 const file_fairlead_meta_v1_apply_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfairlead/meta/v1/apply.proto\x12\x10fairlead.meta.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1efairlead/meta/v1/options.proto\"\x90\x01\n" +
+	"\x1cfairlead/meta/v1/apply.proto\x12\x10fairlead.meta.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1efairlead/meta/v1/options.proto\"\xa6\x01\n" +
 	"\fApplyRequest\x12$\n" +
 	"\tdocuments\x18\x01 \x01(\fB\x06\xbaH\x03\xc8\x01\x01R\tdocuments\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x17\n" +
 	"\adry_run\x18\x03 \x03(\tR\x06dryRun\x12#\n" +
-	"\rfield_manager\x18\x04 \x01(\tR\ffieldManager\"H\n" +
+	"\rfield_manager\x18\x04 \x01(\tR\ffieldManager\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\"H\n" +
 	"\rApplyResponse\x127\n" +
 	"\x05items\x18\x01 \x03(\v2!.fairlead.meta.v1.AppliedDocumentR\x05items\"\xd1\x01\n" +
 	"\x0fAppliedDocument\x12\x14\n" +

@@ -801,7 +801,7 @@ var File_fairlead_meta_v1_meta_proto protoreflect.FileDescriptor
 
 const file_fairlead_meta_v1_meta_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfairlead/meta/v1/meta.proto\x12\x10fairlead.meta.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\a\n" +
+	"\x1bfairlead/meta/v1/meta.proto\x12\x10fairlead.meta.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1efairlead/meta/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\a\n" +
 	"\n" +
 	"ObjectMeta\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
@@ -817,10 +817,10 @@ const file_fairlead_meta_v1_meta_proto_rawDesc = "" +
 	"\x1ddeletion_grace_period_seconds\x18\t \x01(\x03H\x00R\x1adeletionGracePeriodSeconds\x88\x01\x01\x12@\n" +
 	"\x06labels\x18\n" +
 	" \x03(\v2(.fairlead.meta.v1.ObjectMeta.LabelsEntryR\x06labels\x12O\n" +
-	"\vannotations\x18\v \x03(\v2-.fairlead.meta.v1.ObjectMeta.AnnotationsEntryR\vannotations\x12K\n" +
-	"\x10owner_references\x18\f \x03(\v2 .fairlead.meta.v1.OwnerReferenceR\x0fownerReferences\x12\x1e\n" +
+	"\vannotations\x18\v \x03(\v2-.fairlead.meta.v1.ObjectMeta.AnnotationsEntryR\vannotations\x12T\n" +
+	"\x10owner_references\x18\f \x03(\v2 .fairlead.meta.v1.OwnerReferenceB\a\xfa\xc7\x18\x03uidR\x0fownerReferences\x12$\n" +
 	"\n" +
-	"finalizers\x18\r \x03(\tR\n" +
+	"finalizers\x18\r \x03(\tB\x04\xb0\xc8\x18\x01R\n" +
 	"finalizers\x12K\n" +
 	"\x0emanaged_fields\x18\x0e \x03(\v2$.fairlead.meta.v1.ManagedFieldsEntryR\rmanagedFields\x12\x1b\n" +
 	"\tself_link\x18\x0f \x01(\tR\bselfLink\x1a9\n" +
@@ -830,7 +830,7 @@ const file_fairlead_meta_v1_meta_proto_rawDesc = "" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B \n" +
-	"\x1e_deletion_grace_period_seconds\"\x8f\x02\n" +
+	"\x1e_deletion_grace_period_seconds\"\x95\x02\n" +
 	"\x0eOwnerReference\x12'\n" +
 	"\vapi_version\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"apiVersion\x12\x1a\n" +
@@ -840,7 +840,7 @@ const file_fairlead_meta_v1_meta_proto_rawDesc = "" +
 	"\n" +
 	"controller\x18\x05 \x01(\bH\x00R\n" +
 	"controller\x88\x01\x01\x125\n" +
-	"\x14block_owner_deletion\x18\x06 \x01(\bH\x01R\x12blockOwnerDeletion\x88\x01\x01B\r\n" +
+	"\x14block_owner_deletion\x18\x06 \x01(\bH\x01R\x12blockOwnerDeletion\x88\x01\x01:\x04\xb8\xc8\x18\x01B\r\n" +
 	"\v_controllerB\x17\n" +
 	"\x15_block_owner_deletion\"\x98\x02\n" +
 	"\x12ManagedFieldsEntry\x12\x18\n" +
@@ -864,13 +864,13 @@ const file_fairlead_meta_v1_meta_proto_rawDesc = "" +
 	"\bseverity\x18\x03 \x01(\tR\bseverity\x12L\n" +
 	"\x14last_transition_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastTransitionTime\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x06 \x01(\tR\amessage\"\xfd\x01\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\x83\x02\n" +
 	"\rLabelSelector\x12S\n" +
 	"\fmatch_labels\x18\x01 \x03(\v20.fairlead.meta.v1.LabelSelector.MatchLabelsEntryR\vmatchLabels\x12W\n" +
 	"\x11match_expressions\x18\x02 \x03(\v2*.fairlead.meta.v1.LabelSelectorRequirementR\x10matchExpressions\x1a>\n" +
 	"\x10MatchLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x04\xb8\xc8\x18\x01\"\x90\x01\n" +
 	"\x18LabelSelectorRequirement\x12\x18\n" +
 	"\x03key\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12B\n" +
 	"\boperator\x18\x02 \x01(\tB&\xbaH#r!R\x02InR\x05NotInR\x06ExistsR\fDoesNotExistR\boperator\x12\x16\n" +
@@ -935,6 +935,7 @@ func file_fairlead_meta_v1_meta_proto_init() {
 	if File_fairlead_meta_v1_meta_proto != nil {
 		return
 	}
+	file_fairlead_meta_v1_options_proto_init()
 	file_fairlead_meta_v1_meta_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fairlead_meta_v1_meta_proto_msgTypes[1].OneofWrappers = []any{}
 	file_fairlead_meta_v1_meta_proto_msgTypes[3].OneofWrappers = []any{}

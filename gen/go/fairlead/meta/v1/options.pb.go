@@ -135,6 +135,60 @@ func (Format) EnumDescriptor() ([]byte, []int) {
 	return file_fairlead_meta_v1_options_proto_rawDescGZIP(), []int{1}
 }
 
+// Merge tells how a field is merged that several managers apply, where its type does not say so: messages and maps are merged
+// entry by entry, and lists are replaced as a whole unless they have list_map_keys.
+type Merge int32
+
+const (
+	// As the type says.
+	Merge_MERGE_UNSPECIFIED Merge = 0
+	// The list is a set: each of its values has managers of its own.
+	Merge_MERGE_SET Merge = 1
+	// The map is replaced as a whole.
+	Merge_MERGE_ATOMIC Merge = 2
+)
+
+// Enum value maps for Merge.
+var (
+	Merge_name = map[int32]string{
+		0: "MERGE_UNSPECIFIED",
+		1: "MERGE_SET",
+		2: "MERGE_ATOMIC",
+	}
+	Merge_value = map[string]int32{
+		"MERGE_UNSPECIFIED": 0,
+		"MERGE_SET":         1,
+		"MERGE_ATOMIC":      2,
+	}
+)
+
+func (x Merge) Enum() *Merge {
+	p := new(Merge)
+	*p = x
+	return p
+}
+
+func (x Merge) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Merge) Descriptor() protoreflect.EnumDescriptor {
+	return file_fairlead_meta_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Merge) Type() protoreflect.EnumType {
+	return &file_fairlead_meta_v1_options_proto_enumTypes[2]
+}
+
+func (x Merge) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Merge.Descriptor instead.
+func (Merge) EnumDescriptor() ([]byte, []int) {
+	return file_fairlead_meta_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
 // Kind marks a message as a kind of object: from it the RPC service, its HTTP bindings, its registry row and its
 // OpenAPI schema are made. The message has the fields `metadata = 1`, `spec = 2`, and `status = 3` where it has one.
 type Kind struct {
@@ -438,6 +492,14 @@ var file_fairlead_meta_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Filename:      "fairlead/meta/v1/options.proto",
 	},
 	{
+		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50311,
+		Name:          "fairlead.meta.v1.atomic",
+		Tag:           "varint,50311,opt,name=atomic",
+		Filename:      "fairlead/meta/v1/options.proto",
+	},
+	{
 		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
 		ExtensionType: (*Format)(nil),
 		Field:         50302,
@@ -478,6 +540,14 @@ var file_fairlead_meta_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Filename:      "fairlead/meta/v1/options.proto",
 	},
 	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*Merge)(nil),
+		Field:         50310,
+		Name:          "fairlead.meta.v1.merge",
+		Tag:           "varint,50310,opt,name=merge,enum=fairlead.meta.v1.Merge",
+		Filename:      "fairlead/meta/v1/options.proto",
+	},
+	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
 		ExtensionType: (*Access)(nil),
 		Field:         50306,
@@ -493,6 +563,10 @@ var (
 	//
 	// optional fairlead.meta.v1.Kind kind = 50301;
 	E_Kind = &file_fairlead_meta_v1_options_proto_extTypes[0]
+	// The message is replaced as a whole when it is applied (`x-kubernetes-map-type: atomic`).
+	//
+	// optional bool atomic = 50311;
+	E_Atomic = &file_fairlead_meta_v1_options_proto_extTypes[1]
 )
 
 // Extension fields to descriptorpb.FieldOptions.
@@ -500,25 +574,29 @@ var (
 	// How the field's JSON differs from its proto type.
 	//
 	// optional fairlead.meta.v1.Format format = 50302;
-	E_Format = &file_fairlead_meta_v1_options_proto_extTypes[1]
+	E_Format = &file_fairlead_meta_v1_options_proto_extTypes[2]
 	// JSON names of the fields that together are the key of the items of a repeated message field
 	// (`x-kubernetes-list-map-keys`).
 	//
 	// repeated string list_map_keys = 50303;
-	E_ListMapKeys = &file_fairlead_meta_v1_options_proto_extTypes[2]
+	E_ListMapKeys = &file_fairlead_meta_v1_options_proto_extTypes[3]
 	// The value cannot change once the object exists.
 	//
 	// optional bool immutable = 50304;
-	E_Immutable = &file_fairlead_meta_v1_options_proto_extTypes[3]
+	E_Immutable = &file_fairlead_meta_v1_options_proto_extTypes[4]
 	// The message's fields stand in its parent's JSON object.
 	//
 	// optional bool inline = 50305;
-	E_Inline = &file_fairlead_meta_v1_options_proto_extTypes[4]
+	E_Inline = &file_fairlead_meta_v1_options_proto_extTypes[5]
 	// The field stands in JSON even when it holds its zero value, as Kubernetes' field without `omitempty` does. On scalar
 	// fields without presence only.
 	//
 	// optional bool always = 50307;
-	E_Always = &file_fairlead_meta_v1_options_proto_extTypes[5]
+	E_Always = &file_fairlead_meta_v1_options_proto_extTypes[6]
+	// How the field is merged when it is applied, where its type does not say so.
+	//
+	// optional fairlead.meta.v1.Merge merge = 50310;
+	E_Merge = &file_fairlead_meta_v1_options_proto_extTypes[7]
 )
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -526,7 +604,7 @@ var (
 	// What right the method needs.
 	//
 	// optional fairlead.meta.v1.Access access = 50306;
-	E_Access = &file_fairlead_meta_v1_options_proto_extTypes[6]
+	E_Access = &file_fairlead_meta_v1_options_proto_extTypes[8]
 )
 
 var File_fairlead_meta_v1_options_proto protoreflect.FileDescriptor
@@ -569,13 +647,19 @@ const file_fairlead_meta_v1_options_proto_rawDesc = "" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fFORMAT_QUANTITY\x10\x01\x12\x13\n" +
 	"\x0fFORMAT_DURATION\x10\x02\x12\x17\n" +
-	"\x13FORMAT_QUANTITY_MAP\x10\x03:M\n" +
-	"\x04kind\x12\x1f.google.protobuf.MessageOptions\x18\xfd\x88\x03 \x01(\v2\x16.fairlead.meta.v1.KindR\x04kind:Q\n" +
+	"\x13FORMAT_QUANTITY_MAP\x10\x03*?\n" +
+	"\x05Merge\x12\x15\n" +
+	"\x11MERGE_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tMERGE_SET\x10\x01\x12\x10\n" +
+	"\fMERGE_ATOMIC\x10\x02:M\n" +
+	"\x04kind\x12\x1f.google.protobuf.MessageOptions\x18\xfd\x88\x03 \x01(\v2\x16.fairlead.meta.v1.KindR\x04kind:9\n" +
+	"\x06atomic\x12\x1f.google.protobuf.MessageOptions\x18\x87\x89\x03 \x01(\bR\x06atomic:Q\n" +
 	"\x06format\x12\x1d.google.protobuf.FieldOptions\x18\xfe\x88\x03 \x01(\x0e2\x18.fairlead.meta.v1.FormatR\x06format:C\n" +
 	"\rlist_map_keys\x12\x1d.google.protobuf.FieldOptions\x18\xff\x88\x03 \x03(\tR\vlistMapKeys:=\n" +
 	"\timmutable\x12\x1d.google.protobuf.FieldOptions\x18\x80\x89\x03 \x01(\bR\timmutable:7\n" +
 	"\x06inline\x12\x1d.google.protobuf.FieldOptions\x18\x81\x89\x03 \x01(\bR\x06inline:7\n" +
-	"\x06always\x12\x1d.google.protobuf.FieldOptions\x18\x83\x89\x03 \x01(\bR\x06always:R\n" +
+	"\x06always\x12\x1d.google.protobuf.FieldOptions\x18\x83\x89\x03 \x01(\bR\x06always:N\n" +
+	"\x05merge\x12\x1d.google.protobuf.FieldOptions\x18\x86\x89\x03 \x01(\x0e2\x17.fairlead.meta.v1.MergeR\x05merge:R\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\x82\x89\x03 \x01(\v2\x18.fairlead.meta.v1.AccessR\x06accessB\xb3\x01\n" +
 	"\x14com.fairlead.meta.v1B\fOptionsProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03FMX\xaa\x02\x10Fairlead.Meta.V1\xca\x02\x10Fairlead\\Meta\\V1\xe2\x02\x1cFairlead\\Meta\\V1\\GPBMetadata\xea\x02\x12Fairlead::Meta::V1b\x06proto3"
 
@@ -591,35 +675,39 @@ func file_fairlead_meta_v1_options_proto_rawDescGZIP() []byte {
 	return file_fairlead_meta_v1_options_proto_rawDescData
 }
 
-var file_fairlead_meta_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_fairlead_meta_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_fairlead_meta_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_fairlead_meta_v1_options_proto_goTypes = []any{
 	(Scope)(0),                          // 0: fairlead.meta.v1.Scope
 	(Format)(0),                         // 1: fairlead.meta.v1.Format
-	(*Kind)(nil),                        // 2: fairlead.meta.v1.Kind
-	(*Column)(nil),                      // 3: fairlead.meta.v1.Column
-	(*Access)(nil),                      // 4: fairlead.meta.v1.Access
-	(*descriptorpb.MessageOptions)(nil), // 5: google.protobuf.MessageOptions
-	(*descriptorpb.FieldOptions)(nil),   // 6: google.protobuf.FieldOptions
-	(*descriptorpb.MethodOptions)(nil),  // 7: google.protobuf.MethodOptions
+	(Merge)(0),                          // 2: fairlead.meta.v1.Merge
+	(*Kind)(nil),                        // 3: fairlead.meta.v1.Kind
+	(*Column)(nil),                      // 4: fairlead.meta.v1.Column
+	(*Access)(nil),                      // 5: fairlead.meta.v1.Access
+	(*descriptorpb.MessageOptions)(nil), // 6: google.protobuf.MessageOptions
+	(*descriptorpb.FieldOptions)(nil),   // 7: google.protobuf.FieldOptions
+	(*descriptorpb.MethodOptions)(nil),  // 8: google.protobuf.MethodOptions
 }
 var file_fairlead_meta_v1_options_proto_depIdxs = []int32{
 	0,  // 0: fairlead.meta.v1.Kind.scope:type_name -> fairlead.meta.v1.Scope
-	3,  // 1: fairlead.meta.v1.Kind.columns:type_name -> fairlead.meta.v1.Column
-	5,  // 2: fairlead.meta.v1.kind:extendee -> google.protobuf.MessageOptions
-	6,  // 3: fairlead.meta.v1.format:extendee -> google.protobuf.FieldOptions
-	6,  // 4: fairlead.meta.v1.list_map_keys:extendee -> google.protobuf.FieldOptions
-	6,  // 5: fairlead.meta.v1.immutable:extendee -> google.protobuf.FieldOptions
-	6,  // 6: fairlead.meta.v1.inline:extendee -> google.protobuf.FieldOptions
-	6,  // 7: fairlead.meta.v1.always:extendee -> google.protobuf.FieldOptions
-	7,  // 8: fairlead.meta.v1.access:extendee -> google.protobuf.MethodOptions
-	2,  // 9: fairlead.meta.v1.kind:type_name -> fairlead.meta.v1.Kind
-	1,  // 10: fairlead.meta.v1.format:type_name -> fairlead.meta.v1.Format
-	4,  // 11: fairlead.meta.v1.access:type_name -> fairlead.meta.v1.Access
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	9,  // [9:12] is the sub-list for extension type_name
-	2,  // [2:9] is the sub-list for extension extendee
+	4,  // 1: fairlead.meta.v1.Kind.columns:type_name -> fairlead.meta.v1.Column
+	6,  // 2: fairlead.meta.v1.kind:extendee -> google.protobuf.MessageOptions
+	6,  // 3: fairlead.meta.v1.atomic:extendee -> google.protobuf.MessageOptions
+	7,  // 4: fairlead.meta.v1.format:extendee -> google.protobuf.FieldOptions
+	7,  // 5: fairlead.meta.v1.list_map_keys:extendee -> google.protobuf.FieldOptions
+	7,  // 6: fairlead.meta.v1.immutable:extendee -> google.protobuf.FieldOptions
+	7,  // 7: fairlead.meta.v1.inline:extendee -> google.protobuf.FieldOptions
+	7,  // 8: fairlead.meta.v1.always:extendee -> google.protobuf.FieldOptions
+	7,  // 9: fairlead.meta.v1.merge:extendee -> google.protobuf.FieldOptions
+	8,  // 10: fairlead.meta.v1.access:extendee -> google.protobuf.MethodOptions
+	3,  // 11: fairlead.meta.v1.kind:type_name -> fairlead.meta.v1.Kind
+	1,  // 12: fairlead.meta.v1.format:type_name -> fairlead.meta.v1.Format
+	2,  // 13: fairlead.meta.v1.merge:type_name -> fairlead.meta.v1.Merge
+	5,  // 14: fairlead.meta.v1.access:type_name -> fairlead.meta.v1.Access
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	11, // [11:15] is the sub-list for extension type_name
+	2,  // [2:11] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
 }
 
@@ -633,9 +721,9 @@ func file_fairlead_meta_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fairlead_meta_v1_options_proto_rawDesc), len(file_fairlead_meta_v1_options_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   3,
-			NumExtensions: 7,
+			NumExtensions: 9,
 			NumServices:   0,
 		},
 		GoTypes:           file_fairlead_meta_v1_options_proto_goTypes,

@@ -827,8 +827,10 @@ type PrepareRequest struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The document, in JSON.
 	Document []byte `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
-	// Who writes, for managed fields.
-	FieldManager  string `protobuf:"bytes,4,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	// Who writes, for managed fields; `fairlead` by default.
+	FieldManager string `protobuf:"bytes,4,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	// Take over fields that others manage.
+	Force         bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -889,6 +891,13 @@ func (x *PrepareRequest) GetFieldManager() string {
 		return x.FieldManager
 	}
 	return ""
+}
+
+func (x *PrepareRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // PrepareResponse is what a document comes to. Nothing of it is stored yet.
@@ -1023,12 +1032,13 @@ const file_fairlead_meta_v1_requests_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
 	"generation\x12\x17\n" +
-	"\adry_run\x18\x04 \x03(\tR\x06dryRun\"\x93\x01\n" +
+	"\adry_run\x18\x04 \x03(\tR\x06dryRun\"\xa9\x01\n" +
 	"\x0ePrepareRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1a\n" +
 	"\x04name\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\"\n" +
 	"\bdocument\x18\x03 \x01(\fB\x06\xbaH\x03\xc8\x01\x01R\bdocument\x12#\n" +
-	"\rfield_manager\x18\x04 \x01(\tR\ffieldManager\"t\n" +
+	"\rfield_manager\x18\x04 \x01(\tR\ffieldManager\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\"t\n" +
 	"\x0fPrepareResponse\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12)\n" +
 	"\x10resource_version\x18\x02 \x01(\tR\x0fresourceVersion\x12\x1e\n" +

@@ -1196,11 +1196,11 @@ const file_fairlead_serving_v1_serving_proto_rawDesc = "" +
 	"\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\x92\x01\n" +
 	"\vServiceSpec\x12E\n" +
 	"\btemplate\x18\x01 \x01(\v2).fairlead.serving.v1.RevisionTemplateSpecR\btemplate\x12<\n" +
-	"\atraffic\x18\x02 \x03(\v2\".fairlead.serving.v1.TrafficTargetR\atraffic\"\x9e\x04\n" +
+	"\atraffic\x18\x02 \x03(\v2\".fairlead.serving.v1.TrafficTargetR\atraffic\"\xa8\x04\n" +
 	"\rServiceStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12U\n" +
 	"\vannotations\x18\x03 \x03(\v23.fairlead.serving.v1.ServiceStatus.AnnotationsEntryR\vannotations\x12?\n" +
 	"\x1clatest_created_revision_name\x18\x04 \x01(\tR\x19latestCreatedRevisionName\x12;\n" +
@@ -1221,11 +1221,11 @@ const file_fairlead_serving_v1_serving_proto_rawDesc = "" +
 	"\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n" +
 	"\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"b\n" +
 	"\x11ConfigurationSpec\x12M\n" +
-	"\btemplate\x18\x01 \x01(\v2).fairlead.serving.v1.RevisionTemplateSpecB\x06\xbaH\x03\xc8\x01\x01R\btemplate\"\x9e\x03\n" +
+	"\btemplate\x18\x01 \x01(\v2).fairlead.serving.v1.RevisionTemplateSpecB\x06\xbaH\x03\xc8\x01\x01R\btemplate\"\xa8\x03\n" +
 	"\x13ConfigurationStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12[\n" +
 	"\vannotations\x18\x03 \x03(\v29.fairlead.serving.v1.ConfigurationStatus.AnnotationsEntryR\vannotations\x12?\n" +
 	"\x1clatest_created_revision_name\x18\x04 \x01(\tR\x19latestCreatedRevisionName\x12;\n" +
@@ -1259,11 +1259,11 @@ const file_fairlead_serving_v1_serving_proto_rawDesc = "" +
 	"\x16_container_concurrencyB\x12\n" +
 	"\x10_timeout_secondsB!\n" +
 	"\x1f_response_start_timeout_secondsB\x17\n" +
-	"\x15_idle_timeout_seconds\"\xe9\x04\n" +
+	"\x15_idle_timeout_seconds\"\xf3\x04\n" +
 	"\x0eRevisionStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12V\n" +
 	"\vannotations\x18\x03 \x03(\v24.fairlead.serving.v1.RevisionStatus.AnnotationsEntryR\vannotations\x12\x17\n" +
 	"\alog_url\x18\x04 \x01(\tR\x06logUrl\x12S\n" +
@@ -1288,11 +1288,11 @@ const file_fairlead_serving_v1_serving_proto_rawDesc = "" +
 	"\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n" +
 	"\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"I\n" +
 	"\tRouteSpec\x12<\n" +
-	"\atraffic\x18\x01 \x03(\v2\".fairlead.serving.v1.TrafficTargetR\atraffic\"\x9c\x03\n" +
+	"\atraffic\x18\x01 \x03(\v2\".fairlead.serving.v1.TrafficTargetR\atraffic\"\xa6\x03\n" +
 	"\vRouteStatus\x12/\n" +
-	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n" +
+	"\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12E\n" +
 	"\n" +
-	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionR\n" +
+	"conditions\x18\x02 \x03(\v2\x1b.fairlead.meta.v1.ConditionB\b\xfa\xc7\x18\x04typeR\n" +
 	"conditions\x12S\n" +
 	"\vannotations\x18\x03 \x03(\v21.fairlead.serving.v1.RouteStatus.AnnotationsEntryR\vannotations\x12\x10\n" +
 	"\x03url\x18\x04 \x01(\tR\x03url\x12:\n" +

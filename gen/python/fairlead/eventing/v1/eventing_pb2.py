@@ -16,7 +16,7 @@ from fairlead.meta.v1 import meta_pb2 as fairlead_dot_meta_dot_v1_dot_meta__pb2
 from fairlead.meta.v1 import options_pb2 as fairlead_dot_meta_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fairlead/eventing/v1/eventing.proto\x12\x14\x66\x61irlead.eventing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61irlead/meta/v1/meta.proto\x1a\x1e\x66\x61irlead/meta/v1/options.proto\"\x84\x03\n\x06\x42roker\x12\x38\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.fairlead.meta.v1.ObjectMetaR\x08metadata\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32 .fairlead.eventing.v1.BrokerSpecR\x04spec\x12:\n\x06status\x18\x03 \x01(\x0b\x32\".fairlead.eventing.v1.BrokerStatusR\x06status:\xcd\x01\xea\xc7\x18\xc8\x01\n\x14\x65venting.knative.dev\x12\x02v1\"\x07\x62rokers:\x03\x61ll:\x07knative:\x08\x65ventingJ\x1a\n\x03URL\x1a\x13.status.address.urlJ6\n\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\x86\x01\n\nBrokerSpec\x12\x38\n\x06\x63onfig\x18\x01 \x01(\x0b\x32 .fairlead.eventing.v1.KReferenceR\x06\x63onfig\x12>\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\".fairlead.eventing.v1.DeliverySpecR\x08\x64\x65livery\"\x81\x03\n\x0c\x42rokerStatus\x12/\n\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n\nconditions\x18\x02 \x03(\x0b\x32\x1b.fairlead.meta.v1.ConditionR\nconditions\x12U\n\x0b\x61nnotations\x18\x03 \x03(\x0b\x32\x33.fairlead.eventing.v1.BrokerStatus.AnnotationsEntryR\x0b\x61nnotations\x12;\n\x07\x61\x64\x64ress\x18\x04 \x01(\x0b\x32!.fairlead.eventing.v1.AddressableR\x07\x61\x64\x64ress\x12/\n\x14\x64\x65\x61\x64_letter_sink_uri\x18\x05 \x01(\tR\x11\x64\x65\x61\x64LetterSinkUri\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xb5\x03\n\x07Trigger\x12\x38\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.fairlead.meta.v1.ObjectMetaR\x08metadata\x12=\n\x04spec\x18\x02 \x01(\x0b\x32!.fairlead.eventing.v1.TriggerSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12;\n\x06status\x18\x03 \x01(\x0b\x32#.fairlead.eventing.v1.TriggerStatusR\x06status:\xf3\x01\xea\xc7\x18\xee\x01\n\x14\x65venting.knative.dev\x12\x02v1\"\x08triggers:\x03\x61ll:\x07knative:\x08\x65ventingJ\x16\n\x06\x42roker\x1a\x0c.spec.brokerJ\'\n\x0eSubscriber_URI\x1a\x15.status.subscriberUriJ6\n\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\xf9\x01\n\x0bTriggerSpec\x12\"\n\x06\x62roker\x18\x01 \x01(\tB\n\xbaH\x03\xc8\x01\x01\x80\xc8\x18\x01R\x06\x62roker\x12;\n\x06\x66ilter\x18\x02 \x01(\x0b\x32#.fairlead.eventing.v1.TriggerFilterR\x06\x66ilter\x12I\n\nsubscriber\x18\x03 \x01(\x0b\x32!.fairlead.eventing.v1.DestinationB\x06\xbaH\x03\xc8\x01\x01R\nsubscriber\x12>\n\x08\x64\x65livery\x18\x04 \x01(\x0b\x32\".fairlead.eventing.v1.DeliverySpecR\x08\x64\x65livery\"\xa3\x01\n\rTriggerFilter\x12S\n\nattributes\x18\x01 \x03(\x0b\x32\x33.fairlead.eventing.v1.TriggerFilter.AttributesEntryR\nattributes\x1a=\n\x0f\x41ttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xed\x02\n\rTriggerStatus\x12/\n\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12;\n\nconditions\x18\x02 \x03(\x0b\x32\x1b.fairlead.meta.v1.ConditionR\nconditions\x12V\n\x0b\x61nnotations\x18\x03 \x03(\x0b\x32\x34.fairlead.eventing.v1.TriggerStatus.AnnotationsEntryR\x0b\x61nnotations\x12%\n\x0esubscriber_uri\x18\x04 \x01(\tR\rsubscriberUri\x12/\n\x14\x64\x65\x61\x64_letter_sink_uri\x18\x05 \x01(\tR\x11\x64\x65\x61\x64LetterSinkUri\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xce\x02\n\x0c\x44\x65liverySpec\x12%\n\x05retry\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00H\x00R\x05retry\x88\x01\x01\x12\x46\n\x0e\x62\x61\x63koff_policy\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15R\x06linearR\x0b\x65xponentialH\x01R\rbackoffPolicy\x88\x01\x01\x12(\n\rbackoff_delay\x18\x03 \x01(\tH\x02R\x0c\x62\x61\x63koffDelay\x88\x01\x01\x12\x1d\n\x07timeout\x18\x04 \x01(\tH\x03R\x07timeout\x88\x01\x01\x12K\n\x10\x64\x65\x61\x64_letter_sink\x18\x05 \x01(\x0b\x32!.fairlead.eventing.v1.DestinationR\x0e\x64\x65\x61\x64LetterSinkB\x08\n\x06_retryB\x11\n\x0f_backoff_policyB\x10\n\x0e_backoff_delayB\n\n\x08_timeout\"S\n\x0b\x44\x65stination\x12\x32\n\x03ref\x18\x01 \x01(\x0b\x32 .fairlead.eventing.v1.KReferenceR\x03ref\x12\x10\n\x03uri\x18\x02 \x01(\tR\x03uri\"\x8b\x01\n\nKReference\x12\x1a\n\x04kind\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04kind\x12\x1c\n\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1a\n\x04name\x18\x03 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\'\n\x0b\x61pi_version\x18\x04 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\napiVersion\"3\n\x0b\x41\x64\x64ressable\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03url\x18\x02 \x01(\tR\x03urlB\xd0\x01\n\x18\x63om.fairlead.eventing.v1B\rEventingProtoP\x01Z3fairlead.dev/gen/go/fairlead/eventing/v1;eventingv1\xa2\x02\x03\x46\x45X\xaa\x02\x14\x46\x61irlead.Eventing.V1\xca\x02\x14\x46\x61irlead\\Eventing\\V1\xe2\x02 Fairlead\\Eventing\\V1\\GPBMetadata\xea\x02\x16\x46\x61irlead::Eventing::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#fairlead/eventing/v1/eventing.proto\x12\x14\x66\x61irlead.eventing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x66\x61irlead/meta/v1/meta.proto\x1a\x1e\x66\x61irlead/meta/v1/options.proto\"\x84\x03\n\x06\x42roker\x12\x38\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.fairlead.meta.v1.ObjectMetaR\x08metadata\x12\x34\n\x04spec\x18\x02 \x01(\x0b\x32 .fairlead.eventing.v1.BrokerSpecR\x04spec\x12:\n\x06status\x18\x03 \x01(\x0b\x32\".fairlead.eventing.v1.BrokerStatusR\x06status:\xcd\x01\xea\xc7\x18\xc8\x01\n\x14\x65venting.knative.dev\x12\x02v1\"\x07\x62rokers:\x03\x61ll:\x07knative:\x08\x65ventingJ\x1a\n\x03URL\x1a\x13.status.address.urlJ6\n\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\x86\x01\n\nBrokerSpec\x12\x38\n\x06\x63onfig\x18\x01 \x01(\x0b\x32 .fairlead.eventing.v1.KReferenceR\x06\x63onfig\x12>\n\x08\x64\x65livery\x18\x02 \x01(\x0b\x32\".fairlead.eventing.v1.DeliverySpecR\x08\x64\x65livery\"\x8b\x03\n\x0c\x42rokerStatus\x12/\n\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12\x45\n\nconditions\x18\x02 \x03(\x0b\x32\x1b.fairlead.meta.v1.ConditionB\x08\xfa\xc7\x18\x04typeR\nconditions\x12U\n\x0b\x61nnotations\x18\x03 \x03(\x0b\x32\x33.fairlead.eventing.v1.BrokerStatus.AnnotationsEntryR\x0b\x61nnotations\x12;\n\x07\x61\x64\x64ress\x18\x04 \x01(\x0b\x32!.fairlead.eventing.v1.AddressableR\x07\x61\x64\x64ress\x12/\n\x14\x64\x65\x61\x64_letter_sink_uri\x18\x05 \x01(\tR\x11\x64\x65\x61\x64LetterSinkUri\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xb5\x03\n\x07Trigger\x12\x38\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.fairlead.meta.v1.ObjectMetaR\x08metadata\x12=\n\x04spec\x18\x02 \x01(\x0b\x32!.fairlead.eventing.v1.TriggerSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12;\n\x06status\x18\x03 \x01(\x0b\x32#.fairlead.eventing.v1.TriggerStatusR\x06status:\xf3\x01\xea\xc7\x18\xee\x01\n\x14\x65venting.knative.dev\x12\x02v1\"\x08triggers:\x03\x61ll:\x07knative:\x08\x65ventingJ\x16\n\x06\x42roker\x1a\x0c.spec.brokerJ\'\n\x0eSubscriber_URI\x1a\x15.status.subscriberUriJ6\n\x05Ready\x1a-.status.conditions[?(@.type==\"Ready\")].statusJ7\n\x06Reason\x1a-.status.conditions[?(@.type==\"Ready\")].reason\"\xf9\x01\n\x0bTriggerSpec\x12\"\n\x06\x62roker\x18\x01 \x01(\tB\n\xbaH\x03\xc8\x01\x01\x80\xc8\x18\x01R\x06\x62roker\x12;\n\x06\x66ilter\x18\x02 \x01(\x0b\x32#.fairlead.eventing.v1.TriggerFilterR\x06\x66ilter\x12I\n\nsubscriber\x18\x03 \x01(\x0b\x32!.fairlead.eventing.v1.DestinationB\x06\xbaH\x03\xc8\x01\x01R\nsubscriber\x12>\n\x08\x64\x65livery\x18\x04 \x01(\x0b\x32\".fairlead.eventing.v1.DeliverySpecR\x08\x64\x65livery\"\xa3\x01\n\rTriggerFilter\x12S\n\nattributes\x18\x01 \x03(\x0b\x32\x33.fairlead.eventing.v1.TriggerFilter.AttributesEntryR\nattributes\x1a=\n\x0f\x41ttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xf7\x02\n\rTriggerStatus\x12/\n\x13observed_generation\x18\x01 \x01(\x03R\x12observedGeneration\x12\x45\n\nconditions\x18\x02 \x03(\x0b\x32\x1b.fairlead.meta.v1.ConditionB\x08\xfa\xc7\x18\x04typeR\nconditions\x12V\n\x0b\x61nnotations\x18\x03 \x03(\x0b\x32\x34.fairlead.eventing.v1.TriggerStatus.AnnotationsEntryR\x0b\x61nnotations\x12%\n\x0esubscriber_uri\x18\x04 \x01(\tR\rsubscriberUri\x12/\n\x14\x64\x65\x61\x64_letter_sink_uri\x18\x05 \x01(\tR\x11\x64\x65\x61\x64LetterSinkUri\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xce\x02\n\x0c\x44\x65liverySpec\x12%\n\x05retry\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00H\x00R\x05retry\x88\x01\x01\x12\x46\n\x0e\x62\x61\x63koff_policy\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15R\x06linearR\x0b\x65xponentialH\x01R\rbackoffPolicy\x88\x01\x01\x12(\n\rbackoff_delay\x18\x03 \x01(\tH\x02R\x0c\x62\x61\x63koffDelay\x88\x01\x01\x12\x1d\n\x07timeout\x18\x04 \x01(\tH\x03R\x07timeout\x88\x01\x01\x12K\n\x10\x64\x65\x61\x64_letter_sink\x18\x05 \x01(\x0b\x32!.fairlead.eventing.v1.DestinationR\x0e\x64\x65\x61\x64LetterSinkB\x08\n\x06_retryB\x11\n\x0f_backoff_policyB\x10\n\x0e_backoff_delayB\n\n\x08_timeout\"S\n\x0b\x44\x65stination\x12\x32\n\x03ref\x18\x01 \x01(\x0b\x32 .fairlead.eventing.v1.KReferenceR\x03ref\x12\x10\n\x03uri\x18\x02 \x01(\tR\x03uri\"\x8b\x01\n\nKReference\x12\x1a\n\x04kind\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04kind\x12\x1c\n\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1a\n\x04name\x18\x03 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\'\n\x0b\x61pi_version\x18\x04 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\napiVersion\"3\n\x0b\x41\x64\x64ressable\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03url\x18\x02 \x01(\tR\x03urlB\xd0\x01\n\x18\x63om.fairlead.eventing.v1B\rEventingProtoP\x01Z3fairlead.dev/gen/go/fairlead/eventing/v1;eventingv1\xa2\x02\x03\x46\x45X\xaa\x02\x14\x46\x61irlead.Eventing.V1\xca\x02\x14\x46\x61irlead\\Eventing\\V1\xe2\x02 Fairlead\\Eventing\\V1\\GPBMetadata\xea\x02\x16\x46\x61irlead::Eventing::V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fairlead.eventing.v1.eventing_pb2', globals())
@@ -28,6 +28,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _BROKER._serialized_options = b'\352\307\030\310\001\n\024eventing.knative.dev\022\002v1\"\007brokers:\003all:\007knative:\010eventingJ\032\n\003URL\032\023.status.address.urlJ6\n\005Ready\032-.status.conditions[?(@.type==\"Ready\")].statusJ7\n\006Reason\032-.status.conditions[?(@.type==\"Ready\")].reason'
   _BROKERSTATUS_ANNOTATIONSENTRY._options = None
   _BROKERSTATUS_ANNOTATIONSENTRY._serialized_options = b'8\001'
+  _BROKERSTATUS.fields_by_name['conditions']._options = None
+  _BROKERSTATUS.fields_by_name['conditions']._serialized_options = b'\372\307\030\004type'
   _TRIGGER.fields_by_name['spec']._options = None
   _TRIGGER.fields_by_name['spec']._serialized_options = b'\272H\003\310\001\001'
   _TRIGGER._options = None
@@ -40,6 +42,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _TRIGGERFILTER_ATTRIBUTESENTRY._serialized_options = b'8\001'
   _TRIGGERSTATUS_ANNOTATIONSENTRY._options = None
   _TRIGGERSTATUS_ANNOTATIONSENTRY._serialized_options = b'8\001'
+  _TRIGGERSTATUS.fields_by_name['conditions']._options = None
+  _TRIGGERSTATUS.fields_by_name['conditions']._serialized_options = b'\372\307\030\004type'
   _DELIVERYSPEC.fields_by_name['retry']._options = None
   _DELIVERYSPEC.fields_by_name['retry']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _DELIVERYSPEC.fields_by_name['backoff_policy']._options = None
@@ -55,27 +59,27 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _BROKERSPEC._serialized_start=543
   _BROKERSPEC._serialized_end=677
   _BROKERSTATUS._serialized_start=680
-  _BROKERSTATUS._serialized_end=1065
-  _BROKERSTATUS_ANNOTATIONSENTRY._serialized_start=1003
-  _BROKERSTATUS_ANNOTATIONSENTRY._serialized_end=1065
-  _TRIGGER._serialized_start=1068
-  _TRIGGER._serialized_end=1505
-  _TRIGGERSPEC._serialized_start=1508
-  _TRIGGERSPEC._serialized_end=1757
-  _TRIGGERFILTER._serialized_start=1760
-  _TRIGGERFILTER._serialized_end=1923
-  _TRIGGERFILTER_ATTRIBUTESENTRY._serialized_start=1862
-  _TRIGGERFILTER_ATTRIBUTESENTRY._serialized_end=1923
-  _TRIGGERSTATUS._serialized_start=1926
-  _TRIGGERSTATUS._serialized_end=2291
-  _TRIGGERSTATUS_ANNOTATIONSENTRY._serialized_start=1003
-  _TRIGGERSTATUS_ANNOTATIONSENTRY._serialized_end=1065
-  _DELIVERYSPEC._serialized_start=2294
-  _DELIVERYSPEC._serialized_end=2628
-  _DESTINATION._serialized_start=2630
-  _DESTINATION._serialized_end=2713
-  _KREFERENCE._serialized_start=2716
-  _KREFERENCE._serialized_end=2855
-  _ADDRESSABLE._serialized_start=2857
-  _ADDRESSABLE._serialized_end=2908
+  _BROKERSTATUS._serialized_end=1075
+  _BROKERSTATUS_ANNOTATIONSENTRY._serialized_start=1013
+  _BROKERSTATUS_ANNOTATIONSENTRY._serialized_end=1075
+  _TRIGGER._serialized_start=1078
+  _TRIGGER._serialized_end=1515
+  _TRIGGERSPEC._serialized_start=1518
+  _TRIGGERSPEC._serialized_end=1767
+  _TRIGGERFILTER._serialized_start=1770
+  _TRIGGERFILTER._serialized_end=1933
+  _TRIGGERFILTER_ATTRIBUTESENTRY._serialized_start=1872
+  _TRIGGERFILTER_ATTRIBUTESENTRY._serialized_end=1933
+  _TRIGGERSTATUS._serialized_start=1936
+  _TRIGGERSTATUS._serialized_end=2311
+  _TRIGGERSTATUS_ANNOTATIONSENTRY._serialized_start=1013
+  _TRIGGERSTATUS_ANNOTATIONSENTRY._serialized_end=1075
+  _DELIVERYSPEC._serialized_start=2314
+  _DELIVERYSPEC._serialized_end=2648
+  _DESTINATION._serialized_start=2650
+  _DESTINATION._serialized_end=2733
+  _KREFERENCE._serialized_start=2736
+  _KREFERENCE._serialized_end=2875
+  _ADDRESSABLE._serialized_start=2877
+  _ADDRESSABLE._serialized_end=2928
 # @@protoc_insertion_point(module_scope)

@@ -15,7 +15,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from fairlead.meta.v1 import options_pb2 as fairlead_dot_meta_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61irlead/meta/v1/apply.proto\x12\x10\x66\x61irlead.meta.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x66\x61irlead/meta/v1/options.proto\"\x90\x01\n\x0c\x41pplyRequest\x12$\n\tdocuments\x18\x01 \x01(\x0c\x42\x06\xbaH\x03\xc8\x01\x01R\tdocuments\x12\x1c\n\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x17\n\x07\x64ry_run\x18\x03 \x03(\tR\x06\x64ryRun\x12#\n\rfield_manager\x18\x04 \x01(\tR\x0c\x66ieldManager\"H\n\rApplyResponse\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32!.fairlead.meta.v1.AppliedDocumentR\x05items\"\xd1\x01\n\x0f\x41ppliedDocument\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x1f\n\x0b\x61pi_version\x18\x02 \x01(\tR\napiVersion\x12\x12\n\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1c\n\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\x12\x16\n\x06\x61\x63tion\x18\x06 \x01(\tR\x06\x61\x63tion\x12)\n\x10resource_version\x18\x07 \x01(\tR\x0fresourceVersion2`\n\x0c\x41pplyService\x12P\n\x05\x41pply\x12\x1e.fairlead.meta.v1.ApplyRequest\x1a\x1f.fairlead.meta.v1.ApplyResponse\"\x06\x92\xc8\x18\x02 \x01\x42\xb1\x01\n\x14\x63om.fairlead.meta.v1B\nApplyProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03\x46MX\xaa\x02\x10\x46\x61irlead.Meta.V1\xca\x02\x10\x46\x61irlead\\Meta\\V1\xe2\x02\x1c\x46\x61irlead\\Meta\\V1\\GPBMetadata\xea\x02\x12\x46\x61irlead::Meta::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x61irlead/meta/v1/apply.proto\x12\x10\x66\x61irlead.meta.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x66\x61irlead/meta/v1/options.proto\"\xa6\x01\n\x0c\x41pplyRequest\x12$\n\tdocuments\x18\x01 \x01(\x0c\x42\x06\xbaH\x03\xc8\x01\x01R\tdocuments\x12\x1c\n\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x17\n\x07\x64ry_run\x18\x03 \x03(\tR\x06\x64ryRun\x12#\n\rfield_manager\x18\x04 \x01(\tR\x0c\x66ieldManager\x12\x14\n\x05\x66orce\x18\x05 \x01(\x08R\x05\x66orce\"H\n\rApplyResponse\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32!.fairlead.meta.v1.AppliedDocumentR\x05items\"\xd1\x01\n\x0f\x41ppliedDocument\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x1f\n\x0b\x61pi_version\x18\x02 \x01(\tR\napiVersion\x12\x12\n\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1c\n\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\x12\x16\n\x06\x61\x63tion\x18\x06 \x01(\tR\x06\x61\x63tion\x12)\n\x10resource_version\x18\x07 \x01(\tR\x0fresourceVersion2`\n\x0c\x41pplyService\x12P\n\x05\x41pply\x12\x1e.fairlead.meta.v1.ApplyRequest\x1a\x1f.fairlead.meta.v1.ApplyResponse\"\x06\x92\xc8\x18\x02 \x01\x42\xb1\x01\n\x14\x63om.fairlead.meta.v1B\nApplyProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03\x46MX\xaa\x02\x10\x46\x61irlead.Meta.V1\xca\x02\x10\x46\x61irlead\\Meta\\V1\xe2\x02\x1c\x46\x61irlead\\Meta\\V1\\GPBMetadata\xea\x02\x12\x46\x61irlead::Meta::V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fairlead.meta.v1.apply_pb2', globals())
@@ -28,11 +28,11 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _APPLYSERVICE.methods_by_name['Apply']._options = None
   _APPLYSERVICE.methods_by_name['Apply']._serialized_options = b'\222\310\030\002 \001'
   _APPLYREQUEST._serialized_start=112
-  _APPLYREQUEST._serialized_end=256
-  _APPLYRESPONSE._serialized_start=258
-  _APPLYRESPONSE._serialized_end=330
-  _APPLIEDDOCUMENT._serialized_start=333
-  _APPLIEDDOCUMENT._serialized_end=542
-  _APPLYSERVICE._serialized_start=544
-  _APPLYSERVICE._serialized_end=640
+  _APPLYREQUEST._serialized_end=278
+  _APPLYRESPONSE._serialized_start=280
+  _APPLYRESPONSE._serialized_end=352
+  _APPLIEDDOCUMENT._serialized_start=355
+  _APPLIEDDOCUMENT._serialized_end=564
+  _APPLYSERVICE._serialized_start=566
+  _APPLYSERVICE._serialized_end=662
 # @@protoc_insertion_point(module_scope)

@@ -26,16 +26,18 @@ class AppliedDocument(_message.Message):
     def __init__(self, index: _Optional[int] = ..., api_version: _Optional[str] = ..., kind: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., action: _Optional[str] = ..., resource_version: _Optional[str] = ...) -> None: ...
 
 class ApplyRequest(_message.Message):
-    __slots__ = ["documents", "dry_run", "field_manager", "namespace"]
+    __slots__ = ["documents", "dry_run", "field_manager", "force", "namespace"]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     FIELD_MANAGER_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     documents: bytes
     dry_run: _containers.RepeatedScalarFieldContainer[str]
     field_manager: str
+    force: bool
     namespace: str
-    def __init__(self, documents: _Optional[bytes] = ..., namespace: _Optional[str] = ..., dry_run: _Optional[_Iterable[str]] = ..., field_manager: _Optional[str] = ...) -> None: ...
+    def __init__(self, documents: _Optional[bytes] = ..., namespace: _Optional[str] = ..., dry_run: _Optional[_Iterable[str]] = ..., field_manager: _Optional[str] = ..., force: bool = ...) -> None: ...
 
 class ApplyResponse(_message.Message):
     __slots__ = ["items"]

@@ -12,10 +12,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from fairlead.meta.v1 import options_pb2 as fairlead_dot_meta_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61irlead/meta/v1/meta.proto\x12\x10\x66\x61irlead.meta.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x07\n\nObjectMeta\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rgenerate_name\x18\x02 \x01(\tR\x0cgenerateName\x12\x1c\n\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x10\n\x03uid\x18\x04 \x01(\tR\x03uid\x12)\n\x10resource_version\x18\x05 \x01(\tR\x0fresourceVersion\x12\x1e\n\ngeneration\x18\x06 \x01(\x03R\ngeneration\x12I\n\x12\x63reation_timestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11\x63reationTimestamp\x12I\n\x12\x64\x65letion_timestamp\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11\x64\x65letionTimestamp\x12\x46\n\x1d\x64\x65letion_grace_period_seconds\x18\t \x01(\x03H\x00R\x1a\x64\x65letionGracePeriodSeconds\x88\x01\x01\x12@\n\x06labels\x18\n \x03(\x0b\x32(.fairlead.meta.v1.ObjectMeta.LabelsEntryR\x06labels\x12O\n\x0b\x61nnotations\x18\x0b \x03(\x0b\x32-.fairlead.meta.v1.ObjectMeta.AnnotationsEntryR\x0b\x61nnotations\x12K\n\x10owner_references\x18\x0c \x03(\x0b\x32 .fairlead.meta.v1.OwnerReferenceR\x0fownerReferences\x12\x1e\n\nfinalizers\x18\r \x03(\tR\nfinalizers\x12K\n\x0emanaged_fields\x18\x0e \x03(\x0b\x32$.fairlead.meta.v1.ManagedFieldsEntryR\rmanagedFields\x12\x1b\n\tself_link\x18\x0f \x01(\tR\x08selfLink\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42 \n\x1e_deletion_grace_period_seconds\"\x8f\x02\n\x0eOwnerReference\x12\'\n\x0b\x61pi_version\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\napiVersion\x12\x1a\n\x04kind\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04kind\x12\x1a\n\x04name\x18\x03 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x18\n\x03uid\x18\x04 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03uid\x12#\n\ncontroller\x18\x05 \x01(\x08H\x00R\ncontroller\x88\x01\x01\x12\x35\n\x14\x62lock_owner_deletion\x18\x06 \x01(\x08H\x01R\x12\x62lockOwnerDeletion\x88\x01\x01\x42\r\n\x0b_controllerB\x17\n\x15_block_owner_deletion\"\x98\x02\n\x12ManagedFieldsEntry\x12\x18\n\x07manager\x18\x01 \x01(\tR\x07manager\x12\x1c\n\toperation\x18\x02 \x01(\tR\toperation\x12\x1f\n\x0b\x61pi_version\x18\x03 \x01(\tR\napiVersion\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n\x0b\x66ields_type\x18\x05 \x01(\tR\nfieldsType\x12\x36\n\tfields_v1\x18\x06 \x01(\x0b\x32\x19.fairlead.meta.v1.RawJSONR\x08\x66ieldsV1\x12 \n\x0bsubresource\x18\x07 \x01(\tR\x0bsubresource\"\xa1\x01\n\x08ListMeta\x12)\n\x10resource_version\x18\x01 \x01(\tR\x0fresourceVersion\x12\x1a\n\x08\x63ontinue\x18\x02 \x01(\tR\x08\x63ontinue\x12\x35\n\x14remaining_item_count\x18\x03 \x01(\x03H\x00R\x12remainingItemCount\x88\x01\x01\x42\x17\n\x15_remaining_item_count\"\xd3\x01\n\tCondition\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x1a\n\x08severity\x18\x03 \x01(\tR\x08severity\x12L\n\x14last_transition_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x12lastTransitionTime\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x06 \x01(\tR\x07message\"\xfd\x01\n\rLabelSelector\x12S\n\x0cmatch_labels\x18\x01 \x03(\x0b\x32\x30.fairlead.meta.v1.LabelSelector.MatchLabelsEntryR\x0bmatchLabels\x12W\n\x11match_expressions\x18\x02 \x03(\x0b\x32*.fairlead.meta.v1.LabelSelectorRequirementR\x10matchExpressions\x1a>\n\x10MatchLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x90\x01\n\x18LabelSelectorRequirement\x12\x18\n\x03key\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12\x42\n\x08operator\x18\x02 \x01(\tB&\xbaH#r!R\x02InR\x05NotInR\x06\x45xistsR\x0c\x44oesNotExistR\x08operator\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values\"\x1b\n\x07RawJSON\x12\x10\n\x03raw\x18\x01 \x01(\x0cR\x03raw\">\n\x0bIntOrString\x12\x12\n\x03int\x18\x01 \x01(\x05H\x00R\x03int\x12\x12\n\x03str\x18\x02 \x01(\tH\x00R\x03strB\x07\n\x05valueB\xb0\x01\n\x14\x63om.fairlead.meta.v1B\tMetaProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03\x46MX\xaa\x02\x10\x46\x61irlead.Meta.V1\xca\x02\x10\x46\x61irlead\\Meta\\V1\xe2\x02\x1c\x46\x61irlead\\Meta\\V1\\GPBMetadata\xea\x02\x12\x46\x61irlead::Meta::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x61irlead/meta/v1/meta.proto\x12\x10\x66\x61irlead.meta.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1e\x66\x61irlead/meta/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x07\n\nObjectMeta\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12#\n\rgenerate_name\x18\x02 \x01(\tR\x0cgenerateName\x12\x1c\n\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x10\n\x03uid\x18\x04 \x01(\tR\x03uid\x12)\n\x10resource_version\x18\x05 \x01(\tR\x0fresourceVersion\x12\x1e\n\ngeneration\x18\x06 \x01(\x03R\ngeneration\x12I\n\x12\x63reation_timestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11\x63reationTimestamp\x12I\n\x12\x64\x65letion_timestamp\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11\x64\x65letionTimestamp\x12\x46\n\x1d\x64\x65letion_grace_period_seconds\x18\t \x01(\x03H\x00R\x1a\x64\x65letionGracePeriodSeconds\x88\x01\x01\x12@\n\x06labels\x18\n \x03(\x0b\x32(.fairlead.meta.v1.ObjectMeta.LabelsEntryR\x06labels\x12O\n\x0b\x61nnotations\x18\x0b \x03(\x0b\x32-.fairlead.meta.v1.ObjectMeta.AnnotationsEntryR\x0b\x61nnotations\x12T\n\x10owner_references\x18\x0c \x03(\x0b\x32 .fairlead.meta.v1.OwnerReferenceB\x07\xfa\xc7\x18\x03uidR\x0fownerReferences\x12$\n\nfinalizers\x18\r \x03(\tB\x04\xb0\xc8\x18\x01R\nfinalizers\x12K\n\x0emanaged_fields\x18\x0e \x03(\x0b\x32$.fairlead.meta.v1.ManagedFieldsEntryR\rmanagedFields\x12\x1b\n\tself_link\x18\x0f \x01(\tR\x08selfLink\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x1a>\n\x10\x41nnotationsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42 \n\x1e_deletion_grace_period_seconds\"\x95\x02\n\x0eOwnerReference\x12\'\n\x0b\x61pi_version\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\napiVersion\x12\x1a\n\x04kind\x18\x02 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04kind\x12\x1a\n\x04name\x18\x03 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x18\n\x03uid\x18\x04 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03uid\x12#\n\ncontroller\x18\x05 \x01(\x08H\x00R\ncontroller\x88\x01\x01\x12\x35\n\x14\x62lock_owner_deletion\x18\x06 \x01(\x08H\x01R\x12\x62lockOwnerDeletion\x88\x01\x01:\x04\xb8\xc8\x18\x01\x42\r\n\x0b_controllerB\x17\n\x15_block_owner_deletion\"\x98\x02\n\x12ManagedFieldsEntry\x12\x18\n\x07manager\x18\x01 \x01(\tR\x07manager\x12\x1c\n\toperation\x18\x02 \x01(\tR\toperation\x12\x1f\n\x0b\x61pi_version\x18\x03 \x01(\tR\napiVersion\x12.\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n\x0b\x66ields_type\x18\x05 \x01(\tR\nfieldsType\x12\x36\n\tfields_v1\x18\x06 \x01(\x0b\x32\x19.fairlead.meta.v1.RawJSONR\x08\x66ieldsV1\x12 \n\x0bsubresource\x18\x07 \x01(\tR\x0bsubresource\"\xa1\x01\n\x08ListMeta\x12)\n\x10resource_version\x18\x01 \x01(\tR\x0fresourceVersion\x12\x1a\n\x08\x63ontinue\x18\x02 \x01(\tR\x08\x63ontinue\x12\x35\n\x14remaining_item_count\x18\x03 \x01(\x03H\x00R\x12remainingItemCount\x88\x01\x01\x42\x17\n\x15_remaining_item_count\"\xd3\x01\n\tCondition\x12\x12\n\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12\x1a\n\x08severity\x18\x03 \x01(\tR\x08severity\x12L\n\x14last_transition_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x12lastTransitionTime\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x06 \x01(\tR\x07message\"\x83\x02\n\rLabelSelector\x12S\n\x0cmatch_labels\x18\x01 \x03(\x0b\x32\x30.fairlead.meta.v1.LabelSelector.MatchLabelsEntryR\x0bmatchLabels\x12W\n\x11match_expressions\x18\x02 \x03(\x0b\x32*.fairlead.meta.v1.LabelSelectorRequirementR\x10matchExpressions\x1a>\n\x10MatchLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:\x04\xb8\xc8\x18\x01\"\x90\x01\n\x18LabelSelectorRequirement\x12\x18\n\x03key\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12\x42\n\x08operator\x18\x02 \x01(\tB&\xbaH#r!R\x02InR\x05NotInR\x06\x45xistsR\x0c\x44oesNotExistR\x08operator\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values\"\x1b\n\x07RawJSON\x12\x10\n\x03raw\x18\x01 \x01(\x0cR\x03raw\">\n\x0bIntOrString\x12\x12\n\x03int\x18\x01 \x01(\x05H\x00R\x03int\x12\x12\n\x03str\x18\x02 \x01(\tH\x00R\x03strB\x07\n\x05valueB\xb0\x01\n\x14\x63om.fairlead.meta.v1B\tMetaProtoP\x01Z+fairlead.dev/gen/go/fairlead/meta/v1;metav1\xa2\x02\x03\x46MX\xaa\x02\x10\x46\x61irlead.Meta.V1\xca\x02\x10\x46\x61irlead\\Meta\\V1\xe2\x02\x1c\x46\x61irlead\\Meta\\V1\\GPBMetadata\xea\x02\x12\x46\x61irlead::Meta::V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fairlead.meta.v1.meta_pb2', globals())
@@ -27,6 +28,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _OBJECTMETA_LABELSENTRY._serialized_options = b'8\001'
   _OBJECTMETA_ANNOTATIONSENTRY._options = None
   _OBJECTMETA_ANNOTATIONSENTRY._serialized_options = b'8\001'
+  _OBJECTMETA.fields_by_name['owner_references']._options = None
+  _OBJECTMETA.fields_by_name['owner_references']._serialized_options = b'\372\307\030\003uid'
+  _OBJECTMETA.fields_by_name['finalizers']._options = None
+  _OBJECTMETA.fields_by_name['finalizers']._serialized_options = b'\260\310\030\001'
   _OWNERREFERENCE.fields_by_name['api_version']._options = None
   _OWNERREFERENCE.fields_by_name['api_version']._serialized_options = b'\272H\003\310\001\001'
   _OWNERREFERENCE.fields_by_name['kind']._options = None
@@ -35,34 +40,38 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _OWNERREFERENCE.fields_by_name['name']._serialized_options = b'\272H\003\310\001\001'
   _OWNERREFERENCE.fields_by_name['uid']._options = None
   _OWNERREFERENCE.fields_by_name['uid']._serialized_options = b'\272H\003\310\001\001'
+  _OWNERREFERENCE._options = None
+  _OWNERREFERENCE._serialized_options = b'\270\310\030\001'
   _LABELSELECTOR_MATCHLABELSENTRY._options = None
   _LABELSELECTOR_MATCHLABELSENTRY._serialized_options = b'8\001'
+  _LABELSELECTOR._options = None
+  _LABELSELECTOR._serialized_options = b'\270\310\030\001'
   _LABELSELECTORREQUIREMENT.fields_by_name['key']._options = None
   _LABELSELECTORREQUIREMENT.fields_by_name['key']._serialized_options = b'\272H\003\310\001\001'
   _LABELSELECTORREQUIREMENT.fields_by_name['operator']._options = None
   _LABELSELECTORREQUIREMENT.fields_by_name['operator']._serialized_options = b'\272H#r!R\002InR\005NotInR\006ExistsR\014DoesNotExist'
-  _OBJECTMETA._serialized_start=112
-  _OBJECTMETA._serialized_end=1045
-  _OBJECTMETA_LABELSENTRY._serialized_start=890
-  _OBJECTMETA_LABELSENTRY._serialized_end=947
-  _OBJECTMETA_ANNOTATIONSENTRY._serialized_start=949
-  _OBJECTMETA_ANNOTATIONSENTRY._serialized_end=1011
-  _OWNERREFERENCE._serialized_start=1048
-  _OWNERREFERENCE._serialized_end=1319
-  _MANAGEDFIELDSENTRY._serialized_start=1322
-  _MANAGEDFIELDSENTRY._serialized_end=1602
-  _LISTMETA._serialized_start=1605
-  _LISTMETA._serialized_end=1766
-  _CONDITION._serialized_start=1769
-  _CONDITION._serialized_end=1980
-  _LABELSELECTOR._serialized_start=1983
-  _LABELSELECTOR._serialized_end=2236
-  _LABELSELECTOR_MATCHLABELSENTRY._serialized_start=2174
-  _LABELSELECTOR_MATCHLABELSENTRY._serialized_end=2236
-  _LABELSELECTORREQUIREMENT._serialized_start=2239
-  _LABELSELECTORREQUIREMENT._serialized_end=2383
-  _RAWJSON._serialized_start=2385
-  _RAWJSON._serialized_end=2412
-  _INTORSTRING._serialized_start=2414
-  _INTORSTRING._serialized_end=2476
+  _OBJECTMETA._serialized_start=144
+  _OBJECTMETA._serialized_end=1092
+  _OBJECTMETA_LABELSENTRY._serialized_start=937
+  _OBJECTMETA_LABELSENTRY._serialized_end=994
+  _OBJECTMETA_ANNOTATIONSENTRY._serialized_start=996
+  _OBJECTMETA_ANNOTATIONSENTRY._serialized_end=1058
+  _OWNERREFERENCE._serialized_start=1095
+  _OWNERREFERENCE._serialized_end=1372
+  _MANAGEDFIELDSENTRY._serialized_start=1375
+  _MANAGEDFIELDSENTRY._serialized_end=1655
+  _LISTMETA._serialized_start=1658
+  _LISTMETA._serialized_end=1819
+  _CONDITION._serialized_start=1822
+  _CONDITION._serialized_end=2033
+  _LABELSELECTOR._serialized_start=2036
+  _LABELSELECTOR._serialized_end=2295
+  _LABELSELECTOR_MATCHLABELSENTRY._serialized_start=2227
+  _LABELSELECTOR_MATCHLABELSENTRY._serialized_end=2289
+  _LABELSELECTORREQUIREMENT._serialized_start=2298
+  _LABELSELECTORREQUIREMENT._serialized_end=2442
+  _RAWJSON._serialized_start=2444
+  _RAWJSON._serialized_end=2471
+  _INTORSTRING._serialized_start=2473
+  _INTORSTRING._serialized_end=2535
 # @@protoc_insertion_point(module_scope)

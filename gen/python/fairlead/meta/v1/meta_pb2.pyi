@@ -1,4 +1,5 @@
 from buf.validate import validate_pb2 as _validate_pb2
+from fairlead.meta.v1 import options_pb2 as _options_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

@@ -7,6 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 ACCESS_FIELD_NUMBER: _ClassVar[int]
 ALWAYS_FIELD_NUMBER: _ClassVar[int]
+ATOMIC_FIELD_NUMBER: _ClassVar[int]
 DESCRIPTOR: _descriptor.FileDescriptor
 FORMAT_DURATION: Format
 FORMAT_FIELD_NUMBER: _ClassVar[int]
@@ -17,16 +18,22 @@ IMMUTABLE_FIELD_NUMBER: _ClassVar[int]
 INLINE_FIELD_NUMBER: _ClassVar[int]
 KIND_FIELD_NUMBER: _ClassVar[int]
 LIST_MAP_KEYS_FIELD_NUMBER: _ClassVar[int]
+MERGE_ATOMIC: Merge
+MERGE_FIELD_NUMBER: _ClassVar[int]
+MERGE_SET: Merge
+MERGE_UNSPECIFIED: Merge
 SCOPE_CLUSTER: Scope
 SCOPE_NAMESPACED: Scope
 SCOPE_UNSPECIFIED: Scope
 access: _descriptor.FieldDescriptor
 always: _descriptor.FieldDescriptor
+atomic: _descriptor.FieldDescriptor
 format: _descriptor.FieldDescriptor
 immutable: _descriptor.FieldDescriptor
 inline: _descriptor.FieldDescriptor
 kind: _descriptor.FieldDescriptor
 list_map_keys: _descriptor.FieldDescriptor
+merge: _descriptor.FieldDescriptor
 
 class Access(_message.Message):
     __slots__ = ["authenticated", "group", "open", "resource", "verb"]
@@ -84,4 +91,7 @@ class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []
 
 class Format(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = []
+
+class Merge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -108,16 +108,18 @@ class Preconditions(_message.Message):
     def __init__(self, uid: _Optional[str] = ..., resource_version: _Optional[str] = ...) -> None: ...
 
 class PrepareRequest(_message.Message):
-    __slots__ = ["document", "field_manager", "name", "namespace"]
+    __slots__ = ["document", "field_manager", "force", "name", "namespace"]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     FIELD_MANAGER_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     document: bytes
     field_manager: str
+    force: bool
     name: str
     namespace: str
-    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., document: _Optional[bytes] = ..., field_manager: _Optional[str] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[str] = ..., document: _Optional[bytes] = ..., field_manager: _Optional[str] = ..., force: bool = ...) -> None: ...
 
 class PrepareResponse(_message.Message):
     __slots__ = ["action", "operations", "resource_version"]

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/meta/v1/apply.proto.
  */
 export const file_fairlead_meta_v1_apply: GenFile = /*@__PURE__*/
-  fileDesc("ChxmYWlybGVhZC9tZXRhL3YxL2FwcGx5LnByb3RvEhBmYWlybGVhZC5tZXRhLnYxImQKDEFwcGx5UmVxdWVzdBIZCglkb2N1bWVudHMYASABKAxCBrpIA8gBARIRCgluYW1lc3BhY2UYAiABKAkSDwoHZHJ5X3J1bhgDIAMoCRIVCg1maWVsZF9tYW5hZ2VyGAQgASgJIkEKDUFwcGx5UmVzcG9uc2USMAoFaXRlbXMYASADKAsyIS5mYWlybGVhZC5tZXRhLnYxLkFwcGxpZWREb2N1bWVudCKOAQoPQXBwbGllZERvY3VtZW50Eg0KBWluZGV4GAEgASgFEhMKC2FwaV92ZXJzaW9uGAIgASgJEgwKBGtpbmQYAyABKAkSEQoJbmFtZXNwYWNlGAQgASgJEgwKBG5hbWUYBSABKAkSDgoGYWN0aW9uGAYgASgJEhgKEHJlc291cmNlX3ZlcnNpb24YByABKAkyYAoMQXBwbHlTZXJ2aWNlElAKBUFwcGx5Eh4uZmFpcmxlYWQubWV0YS52MS5BcHBseVJlcXVlc3QaHy5mYWlybGVhZC5tZXRhLnYxLkFwcGx5UmVzcG9uc2UiBpLIGAIgAUKxAQoUY29tLmZhaXJsZWFkLm1ldGEudjFCCkFwcGx5UHJvdG9QAVorZmFpcmxlYWQuZGV2L2dlbi9nby9mYWlybGVhZC9tZXRhL3YxO21ldGF2MaICA0ZNWKoCEEZhaXJsZWFkLk1ldGEuVjHKAhBGYWlybGVhZFxNZXRhXFYx4gIcRmFpcmxlYWRcTWV0YVxWMVxHUEJNZXRhZGF0YeoCEkZhaXJsZWFkOjpNZXRhOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_fairlead_meta_v1_options]);
+  fileDesc("ChxmYWlybGVhZC9tZXRhL3YxL2FwcGx5LnByb3RvEhBmYWlybGVhZC5tZXRhLnYxInMKDEFwcGx5UmVxdWVzdBIZCglkb2N1bWVudHMYASABKAxCBrpIA8gBARIRCgluYW1lc3BhY2UYAiABKAkSDwoHZHJ5X3J1bhgDIAMoCRIVCg1maWVsZF9tYW5hZ2VyGAQgASgJEg0KBWZvcmNlGAUgASgIIkEKDUFwcGx5UmVzcG9uc2USMAoFaXRlbXMYASADKAsyIS5mYWlybGVhZC5tZXRhLnYxLkFwcGxpZWREb2N1bWVudCKOAQoPQXBwbGllZERvY3VtZW50Eg0KBWluZGV4GAEgASgFEhMKC2FwaV92ZXJzaW9uGAIgASgJEgwKBGtpbmQYAyABKAkSEQoJbmFtZXNwYWNlGAQgASgJEgwKBG5hbWUYBSABKAkSDgoGYWN0aW9uGAYgASgJEhgKEHJlc291cmNlX3ZlcnNpb24YByABKAkyYAoMQXBwbHlTZXJ2aWNlElAKBUFwcGx5Eh4uZmFpcmxlYWQubWV0YS52MS5BcHBseVJlcXVlc3QaHy5mYWlybGVhZC5tZXRhLnYxLkFwcGx5UmVzcG9uc2UiBpLIGAIgAUKxAQoUY29tLmZhaXJsZWFkLm1ldGEudjFCCkFwcGx5UHJvdG9QAVorZmFpcmxlYWQuZGV2L2dlbi9nby9mYWlybGVhZC9tZXRhL3YxO21ldGF2MaICA0ZNWKoCEEZhaXJsZWFkLk1ldGEuVjHKAhBGYWlybGVhZFxNZXRhXFYx4gIcRmFpcmxlYWRcTWV0YVxWMVxHUEJNZXRhZGF0YeoCEkZhaXJsZWFkOjpNZXRhOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_fairlead_meta_v1_options]);
 
 /**
  * ApplyRequest holds documents.
@@ -47,11 +47,18 @@ export type ApplyRequest = Message<"fairlead.meta.v1.ApplyRequest"> & {
   dryRun: string[];
 
   /**
-   * Who writes, for managed fields.
+   * Who writes, for managed fields; `fairlead` by default.
    *
    * @generated from field: string field_manager = 4;
    */
   fieldManager: string;
+
+  /**
+   * Take over fields that others manage.
+   *
+   * @generated from field: bool force = 5;
+   */
+  force: boolean;
 };
 
 /**

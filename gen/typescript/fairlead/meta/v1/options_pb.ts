@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fairlead/meta/v1/options.proto.
  */
 export const file_fairlead_meta_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("Ch5mYWlybGVhZC9tZXRhL3YxL29wdGlvbnMucHJvdG8SEGZhaXJsZWFkLm1ldGEudjEi/QEKBEtpbmQSDQoFZ3JvdXAYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIMCgRraW5kGAMgASgJEg4KBnBsdXJhbBgEIAEoCRIQCghzaW5ndWxhchgFIAEoCRITCgtzaG9ydF9uYW1lcxgGIAMoCRISCgpjYXRlZ29yaWVzGAcgAygJEiYKBXNjb3BlGAggASgOMhcuZmFpcmxlYWQubWV0YS52MS5TY29wZRIpCgdjb2x1bW5zGAkgAygLMhguZmFpcmxlYWQubWV0YS52MS5Db2x1bW4SEQoJZW5jcnlwdGVkGAogASgIEhYKDnN0b3JlZF92ZXJzaW9uGAsgASgJIkkKBkNvbHVtbhIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSEQoJanNvbl9wYXRoGAMgASgJEhAKCHByaW9yaXR5GAQgASgFIlwKBkFjY2VzcxINCgVncm91cBgBIAEoCRIQCghyZXNvdXJjZRgCIAEoCRIMCgR2ZXJiGAMgASgJEhUKDWF1dGhlbnRpY2F0ZWQYBCABKAgSDAoEb3BlbhgFIAEoCCpHCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhQKEFNDT1BFX05BTUVTUEFDRUQQARIRCg1TQ09QRV9DTFVTVEVSEAIqYwoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEhMKD0ZPUk1BVF9RVUFOVElUWRABEhMKD0ZPUk1BVF9EVVJBVElPThACEhcKE0ZPUk1BVF9RVUFOVElUWV9NQVAQAzpNCgRraW5kEh8uZ29vZ2xlLnByb3RvYnVmLk1lc3NhZ2VPcHRpb25zGP2IAyABKAsyFi5mYWlybGVhZC5tZXRhLnYxLktpbmRSBGtpbmQ6UQoGZm9ybWF0Eh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxj+iAMgASgOMhguZmFpcmxlYWQubWV0YS52MS5Gb3JtYXRSBmZvcm1hdDpDCg1saXN0X21hcF9rZXlzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxj/iAMgAygJUgtsaXN0TWFwS2V5czo9CglpbW11dGFibGUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGICJAyABKAhSCWltbXV0YWJsZTo3CgZpbmxpbmUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGIGJAyABKAhSBmlubGluZTo3CgZhbHdheXMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGIOJAyABKAhSBmFsd2F5czpSCgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxiCiQMgASgLMhguZmFpcmxlYWQubWV0YS52MS5BY2Nlc3NSBmFjY2Vzc0KzAQoUY29tLmZhaXJsZWFkLm1ldGEudjFCDE9wdGlvbnNQcm90b1ABWitmYWlybGVhZC5kZXYvZ2VuL2dvL2ZhaXJsZWFkL21ldGEvdjE7bWV0YXYxogIDRk1YqgIQRmFpcmxlYWQuTWV0YS5WMcoCEEZhaXJsZWFkXE1ldGFcVjHiAhxGYWlybGVhZFxNZXRhXFYxXEdQQk1ldGFkYXRh6gISRmFpcmxlYWQ6Ok1ldGE6OlYxYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("Ch5mYWlybGVhZC9tZXRhL3YxL29wdGlvbnMucHJvdG8SEGZhaXJsZWFkLm1ldGEudjEi/QEKBEtpbmQSDQoFZ3JvdXAYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIMCgRraW5kGAMgASgJEg4KBnBsdXJhbBgEIAEoCRIQCghzaW5ndWxhchgFIAEoCRITCgtzaG9ydF9uYW1lcxgGIAMoCRISCgpjYXRlZ29yaWVzGAcgAygJEiYKBXNjb3BlGAggASgOMhcuZmFpcmxlYWQubWV0YS52MS5TY29wZRIpCgdjb2x1bW5zGAkgAygLMhguZmFpcmxlYWQubWV0YS52MS5Db2x1bW4SEQoJZW5jcnlwdGVkGAogASgIEhYKDnN0b3JlZF92ZXJzaW9uGAsgASgJIkkKBkNvbHVtbhIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSEQoJanNvbl9wYXRoGAMgASgJEhAKCHByaW9yaXR5GAQgASgFIlwKBkFjY2VzcxINCgVncm91cBgBIAEoCRIQCghyZXNvdXJjZRgCIAEoCRIMCgR2ZXJiGAMgASgJEhUKDWF1dGhlbnRpY2F0ZWQYBCABKAgSDAoEb3BlbhgFIAEoCCpHCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhQKEFNDT1BFX05BTUVTUEFDRUQQARIRCg1TQ09QRV9DTFVTVEVSEAIqYwoGRm9ybWF0EhYKEkZPUk1BVF9VTlNQRUNJRklFRBAAEhMKD0ZPUk1BVF9RVUFOVElUWRABEhMKD0ZPUk1BVF9EVVJBVElPThACEhcKE0ZPUk1BVF9RVUFOVElUWV9NQVAQAyo/CgVNZXJnZRIVChFNRVJHRV9VTlNQRUNJRklFRBAAEg0KCU1FUkdFX1NFVBABEhAKDE1FUkdFX0FUT01JQxACOk0KBGtpbmQSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMY/YgDIAEoCzIWLmZhaXJsZWFkLm1ldGEudjEuS2luZFIEa2luZDo5CgZhdG9taWMSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYh4kDIAEoCFIGYXRvbWljOlEKBmZvcm1hdBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY/ogDIAEoDjIYLmZhaXJsZWFkLm1ldGEudjEuRm9ybWF0UgZmb3JtYXQ6QwoNbGlzdF9tYXBfa2V5cxIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY/4gDIAMoCVILbGlzdE1hcEtleXM6PQoJaW1tdXRhYmxlEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxiAiQMgASgIUglpbW11dGFibGU6NwoGaW5saW5lEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxiBiQMgASgIUgZpbmxpbmU6NwoGYWx3YXlzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxiDiQMgASgIUgZhbHdheXM6TgoFbWVyZ2USHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGIaJAyABKA4yFy5mYWlybGVhZC5tZXRhLnYxLk1lcmdlUgVtZXJnZTpSCgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxiCiQMgASgLMhguZmFpcmxlYWQubWV0YS52MS5BY2Nlc3NSBmFjY2Vzc0KzAQoUY29tLmZhaXJsZWFkLm1ldGEudjFCDE9wdGlvbnNQcm90b1ABWitmYWlybGVhZC5kZXYvZ2VuL2dvL2ZhaXJsZWFkL21ldGEvdjE7bWV0YXYxogIDRk1YqgIQRmFpcmxlYWQuTWV0YS5WMcoCEEZhaXJsZWFkXE1ldGFcVjHiAhxGYWlybGVhZFxNZXRhXFYxXEdQQk1ldGFkYXRh6gISRmFpcmxlYWQ6Ok1ldGE6OlYxYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * Kind marks a message as a kind of object: from it the RPC service, its HTTP bindings, its registry row and its
@@ -277,6 +277,41 @@ export const FormatSchema: GenEnum<Format> = /*@__PURE__*/
   enumDesc(file_fairlead_meta_v1_options, 1);
 
 /**
+ * Merge tells how a field is merged that several managers apply, where its type does not say so: messages and maps are merged
+ * entry by entry, and lists are replaced as a whole unless they have list_map_keys.
+ *
+ * @generated from enum fairlead.meta.v1.Merge
+ */
+export enum Merge {
+  /**
+   * As the type says.
+   *
+   * @generated from enum value: MERGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The list is a set: each of its values has managers of its own.
+   *
+   * @generated from enum value: MERGE_SET = 1;
+   */
+  SET = 1,
+
+  /**
+   * The map is replaced as a whole.
+   *
+   * @generated from enum value: MERGE_ATOMIC = 2;
+   */
+  ATOMIC = 2,
+}
+
+/**
+ * Describes the enum fairlead.meta.v1.Merge.
+ */
+export const MergeSchema: GenEnum<Merge> = /*@__PURE__*/
+  enumDesc(file_fairlead_meta_v1_options, 2);
+
+/**
  * Marks a message as a kind.
  *
  * @generated from extension: fairlead.meta.v1.Kind kind = 50301;
@@ -285,12 +320,20 @@ export const kind: GenExtension<MessageOptions, Kind> = /*@__PURE__*/
   extDesc(file_fairlead_meta_v1_options, 0);
 
 /**
+ * The message is replaced as a whole when it is applied (`x-kubernetes-map-type: atomic`).
+ *
+ * @generated from extension: bool atomic = 50311;
+ */
+export const atomic: GenExtension<MessageOptions, boolean> = /*@__PURE__*/
+  extDesc(file_fairlead_meta_v1_options, 1);
+
+/**
  * How the field's JSON differs from its proto type.
  *
  * @generated from extension: fairlead.meta.v1.Format format = 50302;
  */
 export const format: GenExtension<FieldOptions, Format> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 1);
+  extDesc(file_fairlead_meta_v1_options, 2);
 
 /**
  * JSON names of the fields that together are the key of the items of a repeated message field
@@ -299,7 +342,7 @@ export const format: GenExtension<FieldOptions, Format> = /*@__PURE__*/
  * @generated from extension: repeated string list_map_keys = 50303;
  */
 export const list_map_keys: GenExtension<FieldOptions, string[]> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 2);
+  extDesc(file_fairlead_meta_v1_options, 3);
 
 /**
  * The value cannot change once the object exists.
@@ -307,7 +350,7 @@ export const list_map_keys: GenExtension<FieldOptions, string[]> = /*@__PURE__*/
  * @generated from extension: bool immutable = 50304;
  */
 export const immutable: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 3);
+  extDesc(file_fairlead_meta_v1_options, 4);
 
 /**
  * The message's fields stand in its parent's JSON object.
@@ -315,7 +358,7 @@ export const immutable: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
  * @generated from extension: bool inline = 50305;
  */
 export const inline: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 4);
+  extDesc(file_fairlead_meta_v1_options, 5);
 
 /**
  * The field stands in JSON even when it holds its zero value, as Kubernetes' field without `omitempty` does. On scalar
@@ -324,7 +367,15 @@ export const inline: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
  * @generated from extension: bool always = 50307;
  */
 export const always: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 5);
+  extDesc(file_fairlead_meta_v1_options, 6);
+
+/**
+ * How the field is merged when it is applied, where its type does not say so.
+ *
+ * @generated from extension: fairlead.meta.v1.Merge merge = 50310;
+ */
+export const merge: GenExtension<FieldOptions, Merge> = /*@__PURE__*/
+  extDesc(file_fairlead_meta_v1_options, 7);
 
 /**
  * What right the method needs.
@@ -332,5 +383,5 @@ export const always: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
  * @generated from extension: fairlead.meta.v1.Access access = 50306;
  */
 export const access: GenExtension<MethodOptions, Access> = /*@__PURE__*/
-  extDesc(file_fairlead_meta_v1_options, 6);
+  extDesc(file_fairlead_meta_v1_options, 8);
 
