@@ -52,6 +52,11 @@ func (f *Flags) Bool(name string, usage string) *bool {
 	return flag(f, name, usage, false, f.set.BoolVar)
 }
 
+// Int returns the value of a flag.
+func (f *Flags) Int(name string, value int, usage string) *int {
+	return flag(f, name, usage, value, f.set.IntVar)
+}
+
 // Float returns the value of a flag.
 func (f *Flags) Float(name string, value float64, usage string) *float64 {
 	return flag(f, name, usage, value, f.set.Float64Var)

@@ -25,6 +25,8 @@ const (
 	InterceptorAuthn = "authn"
 	// InterceptorAudit notes who did what.
 	InterceptorAudit = "audit"
+	// InterceptorLimits has the call wait for the turn of its user.
+	InterceptorLimits = "limits"
 	// InterceptorAuthz finds out whether the caller may.
 	InterceptorAuthz = "authz"
 	// InterceptorValidate checks the shape of requests.
@@ -41,6 +43,7 @@ func Interceptors() []string {
 		InterceptorDeadline,
 		InterceptorAuthn,
 		InterceptorAudit,
+		InterceptorLimits,
 		InterceptorAuthz,
 		InterceptorValidate,
 	}

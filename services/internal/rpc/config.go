@@ -55,6 +55,8 @@ type Config struct {
 	Clients Clients
 	// Audit gets who did what; nil means that nothing is kept.
 	Audit *audit.Log
+	// Limits shares the server among its users; nil means that there are no limits.
+	Limits Limits
 	// TracerProvider makes a span of each call; nil means that none are made.
 	TracerProvider trace.TracerProvider
 	// MaxMessageBytes is the size of the largest request.

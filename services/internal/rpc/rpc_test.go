@@ -144,7 +144,7 @@ func TestInterceptorsStandInOrder(t *testing.T) {
 	for _, i := range chain {
 		names = append(names, i.name)
 	}
-	want := []string{"requestid", "log", "metrics", "recovery", "deadline", "authn", "audit", "authz", "validate"}
+	want := []string{"requestid", "log", "metrics", "recovery", "deadline", "authn", "audit", "limits", "authz", "validate"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Errorf("chain (-want +got):\n%s", d)
 	}

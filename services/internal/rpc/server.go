@@ -102,6 +102,7 @@ func newChain(cfg Config) (chain, error) {
 		deadline(cfg.UnaryTimeout),
 		authn(known),
 		auditCalls(auditing),
+		limit(cfg.Limits, methods),
 		authz(cfg.Authz, methods, newStreams(known, cfg.Authz, now)),
 		validate,
 	}, nil
