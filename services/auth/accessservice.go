@@ -56,7 +56,7 @@ func (s *accessService) Rules(ctx context.Context, r *authv1.RulesRequest) (*aut
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.RulesResponse{Rules: fromKubernetes(rules), Incomplete: caller.Source == rpc.SourceCluster}, nil
+	return &authv1.RulesResponse{Rules: fromKubernetes(rules), Incomplete: caller.Source.OfCluster()}, nil
 }
 
 func fromKubernetes(rules []rbacv1.PolicyRule) []*authv1.PolicyRule {

@@ -35,8 +35,9 @@ const (
 	maxFamiliar = 10_000
 )
 
-// foreign returns what a token says of itself if it is a JWT that another than we has issued. Nothing of it is verified.
-func foreign(token, issuer string) (*jwt.RegisteredClaims, bool) {
+// foreign returns what a token says of itself if it is a JWT that another than we has issued, who go by the names of own.
+// Nothing of it is verified.
+func foreign(token string, own []string) (*jwt.RegisteredClaims, bool) {
 	if len(token) > maxTokenBytes {
 		return nil, false
 	}
@@ -44,7 +45,7 @@ func foreign(token, issuer string) (*jwt.RegisteredClaims, bool) {
 	if _, _, err := jwt.NewParser().ParseUnverified(token, c); err != nil {
 		return nil, false
 	}
-	return c, c.Issuer != "" && c.Issuer != issuer
+	return c, c.Issuer != "" && !slices.Contains(own, c.Issuer)
 }
 
 // clusterTokens has the cluster say whose a token is. Only service accounts are taken from it: other users of the cluster

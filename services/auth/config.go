@@ -7,16 +7,22 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"fairlead.dev/services/auth/issuers"
 )
 
 // Config says how tokens are made and where things are kept. Zero values mean the defaults.
 type Config struct {
-	// Issuer is the `iss` of tokens; `fairlead` by default.
+	// Issuer is the `iss` of tokens; `fairlead` by default. With the URL of the front door, others can check them by its
+	// discovery document.
 	Issuer string
+	// FormerIssuers are others whose tokens still hold: those by which Issuer went before. `fairlead` is always one.
+	FormerIssuers []string
 	// Audience is the audience of tokens that are for this API; `fairlead` by default.
 	Audience string
 	// TokenLifetime is how long a token holds whose request does not say; 1 hour by default.
@@ -36,15 +42,23 @@ type Config struct {
 	KeySecret string
 	// Prefix is where revocations are kept in etcd: the store's prefix; `/fairlead` by default.
 	Prefix string
+	// AuthenticationConfiguration is a file that says which OpenID Connect issuers are believed, in the form of
+	// Kubernetes' AuthenticationConfiguration; empty for none.
+	AuthenticationConfiguration string
+	// OIDC says the same of one issuer; the zero value is none.
+	OIDC issuers.Flags
 }
 
-const year = 365 * 24 * time.Hour
+const (
+	year          = 365 * 24 * time.Hour
+	defaultIssuer = "fairlead"
+)
 
 // DefaultConfig returns a Config with every value set.
 func DefaultConfig() Config { return Config{}.withDefaults() }
 
 func (c Config) withDefaults() Config {
-	c.Issuer = cmp.Or(c.Issuer, "fairlead")
+	c.Issuer = cmp.Or(c.Issuer, defaultIssuer)
 	c.Audience = cmp.Or(c.Audience, "fairlead")
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, time.Hour)
 	c.MaxTokenLifetime = cmp.Or(c.MaxTokenLifetime, year)
@@ -90,8 +104,32 @@ func (c Config) Validate() error {
 	if c.Prefix != "" && strings.Trim(c.Prefix, "/") == "" {
 		faults = append(faults, fmt.Errorf("prefix: %q names no path segment", c.Prefix))
 	}
+	if strings.Contains(c.Issuer, "://") {
+		if u, err := url.Parse(c.Issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.HasSuffix(u.Path, "/") {
+			faults = append(faults, fmt.Errorf("issuer: %q: write a URL such as https://fairlead.example, without a slash at its end, a query or a fragment", c.Issuer))
+		}
+	}
+	if c.AuthenticationConfiguration != "" && !c.OIDC.Empty() {
+		faults = append(faults, errors.New("authentication-config: a file and --oidc flags exclude each other; name the issuer in the file"))
+	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
 	return nil
+}
+
+// issuers are the `iss` of tokens of ours: the one that new tokens have, and those of old ones.
+func (c Config) issuers() []string {
+	return append([]string{c.Issuer, defaultIssuer}, c.FormerIssuers...)
+}
+
+// openIDConnect reads which issuers are believed; nil means none.
+func (c Config) openIDConnect() (*issuers.Configuration, error) {
+	switch {
+	case c.AuthenticationConfiguration != "":
+		return issuers.Load(c.AuthenticationConfiguration) //nolint:wrapcheck // names the file
+	case !c.OIDC.Empty():
+		return c.OIDC.Configuration() //nolint:wrapcheck // names the flag
+	}
+	return nil, nil //nolint:nilnil // none is configured
 }

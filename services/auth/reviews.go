@@ -34,7 +34,7 @@ func newAccessReviews(c Cluster) *accessReviews {
 // inCluster returns a caller as the cluster knows it: its own service accounts by their names, and our users by theirs with
 // a prefix.
 func inCluster(id *rpc.Identity) authorizationv1.SubjectAccessReviewSpec {
-	if id.Source == rpc.SourceCluster {
+	if id.Source.OfCluster() {
 		spec := authorizationv1.SubjectAccessReviewSpec{User: id.User, Groups: id.Groups, UID: id.UID}
 		for key, values := range id.Extra {
 			if spec.Extra == nil {
@@ -91,7 +91,7 @@ type authorizer struct {
 // Authorize returns nil for what a caller may do.
 func (z *authorizer) Authorize(ctx context.Context, id *rpc.Identity, a rpc.Attributes) error {
 	denied := z.policy.Authorize(ctx, id, a)
-	if denied == nil || id.Source != rpc.SourceCluster || !apierror.Is(denied, apierror.ReasonForbidden) {
+	if denied == nil || !id.Source.OfCluster() || !apierror.Is(denied, apierror.ReasonForbidden) {
 		return denied
 	}
 	allowed, err := z.reviews.allows(ctx, id, a)

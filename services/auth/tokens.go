@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +116,6 @@ func (t *tokens) verify(ctx context.Context, token string) (*claims, error) {
 	}
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
-		jwt.WithIssuer(t.cfg.Issuer),
 		jwt.WithAudience(t.cfg.Audience),
 		jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(t.now),
@@ -136,7 +136,7 @@ func (t *tokens) verify(ctx context.Context, token string) (*claims, error) {
 		return nil, apierror.Unauthorized("the token has expired; %s", howToRenew)
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return nil, apierror.Unauthorized("the token is for another audience than %q; %s", t.cfg.Audience, howToRenew)
-	case err != nil, c.Subject == "", c.ID == "":
+	case err != nil, c.Subject == "", c.ID == "", !slices.Contains(t.cfg.issuers(), c.Issuer):
 		return nil, apierror.Unauthorized("the token is not valid; %s", howToRenew)
 	}
 	return c, nil

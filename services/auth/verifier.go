@@ -6,10 +6,12 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"fairlead.dev/services/auth/issuers"
 	"fairlead.dev/services/internal/rpc"
 )
 
@@ -24,6 +26,7 @@ type Verifier struct {
 	policy      *policy
 	tokens      *tokens
 	reviews     *accessReviews
+	issuers     *issuers.Set
 
 	authn *authenticator
 	authz *authorizer
@@ -47,17 +50,34 @@ func NewVerifier(cfg Config, deps Deps) (*Verifier, error) {
 		return nil, err
 	}
 	changed := newSignal()
+	believed, err := newIssuers(cfg, deps.Log, changed)
+	if err != nil {
+		return nil, err
+	}
 	v := &Verifier{
 		cfg: cfg, deps: deps, kinds: k,
 		keys:        newKeyring(deps.Kube, cfg, deps.Log, changed),
 		revocations: newRevocations(deps.Etcd, cfg.Prefix, deps.Log, changed),
 		policy:      newPolicy(deps.Store, k),
-		reviews:     newAccessReviews(deps.Kube),
+		reviews:     newAccessReviews(deps.Kube), issuers: believed,
 	}
 	v.tokens = &tokens{cfg: cfg, keys: v.keys, revocations: v.revocations, now: time.Now}
-	v.authn = &authenticator{tokens: v.tokens, cluster: newClusterTokens(deps.Kube, cfg.Audience), signal: changed}
+	v.authn = &authenticator{tokens: v.tokens, issuers: believed, cluster: newClusterTokens(deps.Kube, cfg.Audience), signal: changed}
 	v.authz = &authorizer{policy: v.policy, reviews: v.reviews}
 	return v, nil
+}
+
+// newIssuers makes the issuers that are configured.
+func newIssuers(cfg Config, log *slog.Logger, changed *signal) (*issuers.Set, error) {
+	configured, err := cfg.openIDConnect()
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	believed, err := issuers.New(configured, issuers.Options{Own: cfg.issuers(), Changed: changed.raise, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("auth: authentication configuration: %w", err)
+	}
+	return believed, nil
 }
 
 // Run follows keys, revocations, roles and bindings until ctx ends. Until it has begun, calls wait.
@@ -71,6 +91,7 @@ func (v *Verifier) run(ctx context.Context, others ...func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { v.keys.follow(ctx) })
 	wg.Go(func() { v.revocations.follow(ctx) })
+	wg.Go(func() { v.issuers.Run(ctx) })
 	for _, other := range others {
 		wg.Go(other)
 	}
@@ -86,16 +107,21 @@ func (v *Verifier) Authorizer() rpc.Authorizer { return v.authz }
 // Access tells what callers may do in the cluster.
 func (v *Verifier) Access() Access { return &access{v.reviews} }
 
-// authenticator knows tokens of ours by their signature, and has the cluster say whose the others are.
+// authenticator knows tokens of ours by their signature, and those of issuers that are believed by theirs, and has the
+// cluster say whose the others are.
 type authenticator struct {
 	tokens  *tokens
+	issuers *issuers.Set
 	cluster *clusterTokens
 	signal  *signal
 }
 
 // Authenticate returns whom a token stands for. No error holds any part of the token.
 func (a *authenticator) Authenticate(ctx context.Context, token string) (*rpc.Identity, error) {
-	if claims, ok := foreign(token, a.tokens.cfg.Issuer); ok {
+	if claims, ok := foreign(token, a.tokens.cfg.issuers()); ok {
+		if a.issuers.Knows(claims.Issuer) {
+			return a.issuers.Authenticate(ctx, claims.Issuer, token) //nolint:wrapcheck // an error of ours
+		}
 		return a.cluster.authenticate(ctx, token, claims)
 	}
 	return a.tokens.Authenticate(ctx, token)
