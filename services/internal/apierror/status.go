@@ -8,15 +8,9 @@ import (
 	"errors"
 	"net/http"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
-
-// domain is the domain of the ErrorInfo in our statuses.
-const domain = "fairlead.dev"
 
 type mapping struct {
 	http int
@@ -80,8 +74,7 @@ func From(err error) *Error {
 	return Internal(err)
 }
 
-// ToStatus returns err as a gRPC status with google.rpc details: ErrorInfo (reason, resource), BadRequest (one violation
-// a cause) and RetryInfo.
+// ToStatus returns err as a gRPC status with google.rpc details.
 func ToStatus(err error) *status.Status {
 	if err == nil {
 		return status.New(codes.OK, "")
@@ -91,22 +84,7 @@ func ToStatus(err error) *status.Status {
 	if !ok {
 		m = mapping{http.StatusInternalServerError, codes.Unknown}
 	}
-	info := &errdetails.ErrorInfo{Reason: string(e.Reason), Domain: domain}
-	if e.Resource != (Resource{}) || e.Name != "" {
-		info.Metadata = map[string]string{"group": e.Resource.Group, "plural": e.Resource.Plural, "kind": e.Resource.Kind, "name": e.Name}
-	}
-	details := []protoadapt.MessageV1{protoadapt.MessageV1Of(info)}
-	if len(e.Causes) > 0 {
-		bad := &errdetails.BadRequest{}
-		for _, c := range e.Causes {
-			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: c.Field, Reason: c.Reason, Description: c.Message})
-		}
-		details = append(details, protoadapt.MessageV1Of(bad))
-	}
-	if e.RetryAfter > 0 {
-		details = append(details, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)}))
-	}
-	st, err := status.New(m.grpc, e.Message).WithDetails(details...)
+	st, err := status.New(m.grpc, e.Message).WithDetails(e.details()...)
 	if err != nil { // only for code OK, which no reason has
 		return status.New(m.grpc, e.Message)
 	}
@@ -122,21 +100,7 @@ func FromStatus(err error) *Error {
 	}
 	e := &Error{Reason: reason, Message: st.Message(), cause: err}
 	for _, d := range st.Details() {
-		switch d := d.(type) {
-		case *errdetails.ErrorInfo:
-			if d.GetDomain() == domain {
-				e.Reason = Reason(d.GetReason())
-				md := d.GetMetadata()
-				e.Resource = Resource{Group: md["group"], Plural: md["plural"], Kind: md["kind"]}
-				e.Name = md["name"]
-			}
-		case *errdetails.BadRequest:
-			for _, v := range d.GetFieldViolations() {
-				e.Causes = append(e.Causes, Cause{Field: v.GetField(), Reason: v.GetReason(), Message: v.GetDescription()})
-			}
-		case *errdetails.RetryInfo:
-			e.RetryAfter = d.GetRetryDelay().AsDuration()
-		}
+		e.read(d)
 	}
 	return e
 }
