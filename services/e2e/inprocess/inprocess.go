@@ -55,6 +55,8 @@ const (
 
 // Server is what was started. It ends with its test.
 type Server struct {
+	// RPC is the services, for tests that have them listen.
+	RPC *grpc.Server
 	// Conn leads to the services.
 	Conn *grpc.ClientConn
 	// Handler is the front door.
@@ -125,8 +127,8 @@ func namespaces(t testing.TB) *kube.Client {
 	return client
 }
 
-// Start runs the services.
-func Start(t testing.TB) Server {
+// Start runs the services. The functions change the front door's configuration from the default.
+func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 	t.Helper()
 	etcd := etcdtest.Start(t)
 	st, err := store.New(etcd, store.Options{})
@@ -148,7 +150,11 @@ func Start(t testing.TB) Server {
 	}
 	register(t, server, authServer, conn, st)
 	ctx, cancel := context.WithCancel(context.Background())
-	door, err := gateway.New(ctx, gateway.DefaultConfig(), gateway.Deps{
+	cfg := gateway.DefaultConfig()
+	for _, change := range configure {
+		change(&cfg)
+	}
+	door, err := gateway.New(ctx, cfg, gateway.Deps{
 		Conn: conn, Kinds: kinds.Versions(), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -169,7 +175,7 @@ func Start(t testing.TB) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Server{Conn: conn, Handler: door.Handler(), Admin: admin, Store: st}
+	return Server{RPC: server, Conn: conn, Handler: door.Handler(), Admin: admin, Store: st}
 }
 
 // register adds everything that the one process serves.
