@@ -5,6 +5,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -26,8 +27,56 @@ func (s *accessService) Review(ctx context.Context, r *authv1.ReviewRequest) (*a
 	if !ok {
 		return nil, apierror.Unauthorized("no caller is known")
 	}
+	allowed, reason, err := s.review(ctx, caller, r)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ReviewResponse{Allowed: allowed, Reason: reason}, nil
+}
+
+// ReviewSubject tells whether somebody may do something.
+func (s *accessService) ReviewSubject(ctx context.Context, r *authv1.ReviewSubjectRequest) (*authv1.ReviewSubjectResponse, error) {
+	allowed, reason, err := s.review(ctx, reviewed(r.GetSubject()), r.GetReview())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ReviewSubjectResponse{Allowed: allowed, Reason: reason}, nil
+}
+
+// ReviewLocalSubject tells whether somebody may do something in a namespace.
+func (s *accessService) ReviewLocalSubject(ctx context.Context, r *authv1.ReviewLocalSubjectRequest) (*authv1.ReviewLocalSubjectResponse, error) {
+	if r.GetNamespace() == "" || r.GetReview().GetNamespace() != r.GetNamespace() {
+		return nil, apierror.BadRequest("the namespace of the review is %q; it must be that of the request, %q", r.GetReview().GetNamespace(), r.GetNamespace())
+	}
+	allowed, reason, err := s.review(ctx, reviewed(r.GetSubject()), r.GetReview())
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ReviewLocalSubjectResponse{Allowed: allowed, Reason: reason}, nil
+}
+
+// reviewed is whom a review is about. Service accounts are the cluster's, whatever else is ours.
+func reviewed(s *authv1.ReviewedSubject) *rpc.Identity {
+	id := &rpc.Identity{User: s.GetUser(), Groups: s.GetGroups(), UID: s.GetUid()}
+	if strings.HasPrefix(id.User, serviceAccountPrefix) {
+		id.Source = rpc.SourceCluster
+	}
+	for key, values := range s.GetExtra() {
+		if id.Extra == nil {
+			id.Extra = map[string][]string{}
+		}
+		id.Extra[key] = values.GetItems()
+	}
+	return id
+}
+
+// review tells whether somebody may do something, and why not.
+func (s *accessService) review(ctx context.Context, who *rpc.Identity, r *authv1.ReviewRequest) (bool, string, error) {
+	if who.User == "" && len(who.Groups) == 0 {
+		return false, "", apierror.BadRequest("say whom it is about: a user, or groups")
+	}
 	if r.GetVerb() == "" || (r.GetPath() == "") == (r.GetResource() == "") {
-		return nil, apierror.BadRequest("say what is to be done: a verb, and either a resource or a path")
+		return false, "", apierror.BadRequest("say what is to be done: a verb, and either a resource or a path")
 	}
 	a := rpc.Attributes{Verb: r.GetVerb(), Path: r.GetPath()}
 	if a.Path == "" {
@@ -36,14 +85,11 @@ func (s *accessService) Review(ctx context.Context, r *authv1.ReviewRequest) (*a
 			Namespace: r.GetNamespace(), Name: r.GetName(),
 		}
 	}
-	err := s.server.authz.Authorize(ctx, caller, a)
+	err := s.server.authz.Authorize(ctx, who, a)
 	if apierror.Is(err, apierror.ReasonForbidden) {
-		return &authv1.ReviewResponse{Reason: err.Error()}, nil
+		return false, err.Error(), nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &authv1.ReviewResponse{Allowed: true}, nil
+	return err == nil, "", err
 }
 
 // Rules tells what the caller may do in a namespace.

@@ -64,6 +64,8 @@ type Server struct {
 
 	mu     sync.RWMutex
 	target kubeconfigTarget
+	// clusterURL is empty where it is that by which the cluster is reached.
+	clusterURL string
 }
 
 // New makes the service. It asks nothing of store or cluster yet.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -35,6 +36,31 @@ func (s *Server) kubeconfigTarget() (kubeconfigTarget, error) {
 		return kubeconfigTarget{}, apierror.Unavailable(time.Second, "the server does not know its own address yet; try again in a moment")
 	}
 	return s.target, nil
+}
+
+// SetClusterURL says at which URL others reach the cluster's own API, for kubeconfigs; until it is called, that by which
+// the server does.
+func (s *Server) SetClusterURL(url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clusterURL = url
+}
+
+// targetCluster is what requests call the cluster's own API; all else is the front door.
+const targetCluster = "cluster"
+
+// clusterTarget is the cluster's own API.
+func (s *Server) clusterTarget() (kubeconfigTarget, error) {
+	if s.mirror == nil {
+		return kubeconfigTarget{}, apierror.Unavailable(time.Minute, "this server knows no Kubernetes to lead to")
+	}
+	config := s.mirror.Kube().Config()
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return kubeconfigTarget{}, apierror.Internal(fmt.Errorf("auth: certificates of the cluster: %w", err))
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return kubeconfigTarget{url: cmp.Or(s.clusterURL, config.Host), ca: config.CAData}, nil
 }
 
 // Kubeconfig makes a kubeconfig that leads where SetKubeconfigTarget says. An empty namespace is `default`.

@@ -21,6 +21,16 @@ func (t *tokenService) RotateKeys(ctx context.Context, r *authv1.RotateKeysReque
 	return &authv1.RotateKeysResponse{KeyId: key.id, SignsFrom: timestamppb.New(key.from)}, nil
 }
 
+// SignIn tells where to sign in.
+func (t *tokenService) SignIn(context.Context, *authv1.SignInRequest) (*authv1.SignInResponse, error) {
+	target, _ := t.server.kubeconfigTarget() // without it there is no URL to tell
+	res := &authv1.SignInResponse{Url: target.url, CertificateAuthority: target.ca}
+	for _, i := range t.server.issuers.Public() {
+		res.Issuers = append(res.Issuers, &authv1.SignInIssuer{Url: i.URL, Audiences: i.Audiences, CertificateAuthority: i.Authority})
+	}
+	return res, nil
+}
+
 // Keys answers with the public keys.
 func (t *tokenService) Keys(ctx context.Context, _ *authv1.KeysRequest) (*authv1.KeysResponse, error) {
 	set, err := t.server.keys.get(ctx)

@@ -36,6 +36,41 @@ func impersonation(id *rpc.Identity) rest.ImpersonationConfig {
 // IssueForServiceAccount asks the cluster for a token in the caller's name: the cluster says whether the caller may have it.
 // Rights that roles of ours give to the service account must be the caller's as well, as for every token.
 func (t *tokenService) IssueForServiceAccount(ctx context.Context, r *authv1.IssueForServiceAccountRequest) (*authv1.IssueForServiceAccountResponse, error) {
+	audiences := r.GetAudiences()
+	if len(audiences) == 0 {
+		audiences = []string{t.server.cfg.Audience}
+	}
+	made, err := t.requestToken(ctx, r.GetNamespace(), r.GetName(), audiences, time.Duration(r.GetExpirationSeconds())*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.IssueForServiceAccountResponse{Token: made.Token, ExpirationTimestamp: timestamppb.New(made.ExpirationTimestamp.Time)}, nil
+}
+
+// KubeconfigForServiceAccount makes a kubeconfig with a token of a service account: for us, or for the cluster itself.
+func (t *tokenService) KubeconfigForServiceAccount(ctx context.Context, r *authv1.KubeconfigForServiceAccountRequest) (*authv1.KubeconfigForServiceAccountResponse, error) {
+	target, err := t.server.kubeconfigTarget()
+	audiences := []string{t.server.cfg.Audience}
+	if r.GetTarget() == targetCluster {
+		target, err = t.server.clusterTarget()
+		audiences = nil // the cluster's own
+	}
+	if err != nil {
+		return nil, err
+	}
+	made, err := t.requestToken(ctx, r.GetNamespace(), r.GetName(), audiences, time.Duration(r.GetExpirationSeconds())*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	text, err := target.kubeconfig(serviceAccountPrefix+r.GetNamespace()+":"+r.GetName(), r.GetNamespace(), made.Token)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.KubeconfigForServiceAccountResponse{Kubeconfig: text, ExpirationTimestamp: timestamppb.New(made.ExpirationTimestamp.Time)}, nil
+}
+
+// requestToken asks the cluster for a token of a service account. A lifetime of 0 is that of tokens of ours.
+func (t *tokenService) requestToken(ctx context.Context, namespace, name string, audiences []string, lifetime time.Duration) (*authenticationv1.TokenRequestStatus, error) {
 	s := t.server
 	caller, ok := rpc.IdentityFrom(ctx)
 	if !ok {
@@ -45,18 +80,18 @@ func (t *tokenService) IssueForServiceAccount(ctx context.Context, r *authv1.Iss
 		return nil, apierror.Unavailable(time.Minute, "this server has no service accounts")
 	}
 	accounts := apierror.Resource{Group: Group, Plural: s.kinds.serviceAccount.Plural, Kind: s.kinds.serviceAccount.Kind}
-	if err := checkSpec(tokenSpec{user: "-", audiences: r.GetAudiences()}, s.cfg.MaxTokenLifetime); err != nil {
+	if err := checkSpec(tokenSpec{user: "-", audiences: audiences}, s.cfg.MaxTokenLifetime); err != nil {
 		return nil, err
 	}
-	user := serviceAccountPrefix + r.GetNamespace() + ":" + r.GetName()
+	user := serviceAccountPrefix + namespace + ":" + name
 	lacks, err := s.policy.exceeds(ctx, caller, &rpc.Identity{
-		User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + r.GetNamespace()}, Source: rpc.SourceCluster,
+		User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}, Source: rpc.SourceCluster,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if len(lacks) > 0 && caller.User != user {
-		return nil, apierror.Forbidden(accounts, r.GetName(),
+		return nil, apierror.Forbidden(accounts, name,
 			"a token for %q is forbidden: it would have rights that user %q has not: %s", user, caller.User, listed(lacks))
 	}
 	config := s.mirror.Kube().Config()
@@ -65,24 +100,19 @@ func (t *tokenService) IssueForServiceAccount(ctx context.Context, r *authv1.Iss
 	if err != nil {
 		return nil, apierror.Internal(err)
 	}
-	lifetime := time.Duration(r.GetExpirationSeconds()) * time.Second
 	if lifetime == 0 {
 		lifetime = s.cfg.TokenLifetime
 	}
 	seconds := int64(max(lifetime, minClusterTokenLifetime) / time.Second)
-	audiences := r.GetAudiences()
-	if len(audiences) == 0 {
-		audiences = []string{s.cfg.Audience}
-	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	made, err := client.CoreV1().ServiceAccounts(r.GetNamespace()).CreateToken(ctx, r.GetName(), &authenticationv1.TokenRequest{
+	made, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds},
 	}, kmetav1.CreateOptions{})
 	if err != nil {
-		return nil, fromCluster(accounts, r.GetName(), err)
+		return nil, fromCluster(accounts, name, err)
 	}
-	return &authv1.IssueForServiceAccountResponse{Token: made.Status.Token, ExpirationTimestamp: timestamppb.New(made.Status.ExpirationTimestamp.Time)}, nil
+	return &made.Status, nil
 }
 
 // fromCluster tells a caller what the cluster refuses.

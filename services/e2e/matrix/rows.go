@@ -67,6 +67,7 @@ func Rows() []Row {
 		{Method: reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName, Open: true, Request: request(&reflectionv1alpha.ServerReflectionRequest{})}, //nolint:staticcheck // registered beside v1 for older clients
 
 		{Method: authv1.TokenService_Keys_FullMethodName, Open: true, Request: request(&authv1.KeysRequest{})},
+		{Method: authv1.TokenService_SignIn_FullMethodName, Open: true, Request: request(&authv1.SignInRequest{})},
 		{Method: authv1.TokenService_WhoAmI_FullMethodName, Request: request(&authv1.WhoAmIRequest{})},
 		{Method: authv1.AccessService_Review_FullMethodName, Request: request(&authv1.ReviewRequest{Verb: "get", Path: "/x"})},
 		{Method: authv1.AccessService_Rules_FullMethodName, Request: func(ns string) proto.Message { return &authv1.RulesRequest{Namespace: ns} }},
@@ -86,6 +87,24 @@ func Rows() []Row {
 			Method: authv1.TokenService_IssueForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind refuses",
 			Request: func(ns string) proto.Message {
 				return &authv1.IssueForServiceAccountRequest{Namespace: ns, Name: absent}
+			},
+		},
+		{
+			Method: authv1.TokenService_KubeconfigForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind refuses",
+			Request: func(ns string) proto.Message {
+				return &authv1.KubeconfigForServiceAccountRequest{Namespace: ns, Name: absent}
+			},
+		},
+		{
+			Method: authv1.AccessService_ReviewSubject_FullMethodName, Right: Right{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"},
+			Request: request(&authv1.ReviewSubjectRequest{Subject: &authv1.ReviewedSubject{User: "matrix-nobody"}, Review: &authv1.ReviewRequest{Verb: "get", Path: "/x"}}),
+		},
+		{
+			Method: authv1.AccessService_ReviewLocalSubject_FullMethodName, Right: Right{Verb: "create", Group: "authorization.k8s.io", Resource: "localsubjectaccessreviews", Namespaced: true},
+			Request: func(ns string) proto.Message {
+				return &authv1.ReviewLocalSubjectRequest{
+					Namespace: ns, Subject: &authv1.ReviewedSubject{User: "matrix-nobody"}, Review: &authv1.ReviewRequest{Verb: "get", Resource: "builds", Namespace: ns},
+				}
 			},
 		},
 		{

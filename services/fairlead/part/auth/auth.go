@@ -22,6 +22,7 @@ import (
 type Part struct {
 	base                                   *platform.Platform
 	publicURL, writeToken, writeKubeconfig *string
+	clusterURL                             *string
 	door                                   *process.Address
 }
 
@@ -32,12 +33,18 @@ func New(p *process.Process, base *platform.Platform, door *process.Address) {
 	part.publicURL = f.String("public-url", "", "URL at which clients reach the REST front door, for kubeconfigs; none means the --https-listen of the same process")
 	part.writeKubeconfig = f.String("write-kubeconfig", "", "file for a kubeconfig of the front door with the admin's token")
 	part.writeToken = f.String("write-token", "", "file for the admin's token (default DATA-DIR/token)")
+	part.clusterURL = f.String("cluster-url", "", "URL at which clients reach the Kubernetes behind, for kubeconfigs; none means that by which the server does")
 	base.Serve(auth.Group)
 	p.Add(part)
 }
 
 // Validate implements process.Part.
 func (a *Part) Validate(f *process.Faults) {
+	if *a.clusterURL != "" {
+		if u, err := url.Parse(*a.clusterURL); err != nil || u.Scheme != "https" || u.Host == "" {
+			f.Addf("cluster-url", "is %q; write a URL such as https://kubernetes.example:6443", *a.clusterURL)
+		}
+	}
 	if *a.publicURL != "" {
 		if u, err := url.Parse(*a.publicURL); err != nil || u.Scheme != "https" || u.Host == "" {
 			f.Addf("public-url", "is %q; write a URL such as https://fairlead.example:8443", *a.publicURL)
@@ -67,6 +74,7 @@ func (a *Part) Start(*process.Tiers) {
 	if to := a.target(); to != "" {
 		a.base.Auth().SetKubeconfigTarget(to, p.CA())
 	}
+	a.base.Auth().SetClusterURL(*a.clusterURL)
 	p.Once("its signing keys and the administrator's token", a.firstStart)
 }
 
