@@ -208,6 +208,12 @@ func validateName(field, name string, longest int, seen map[string]bool) []apier
 }
 
 func validateSteps(spec *buildv1.BuildSpec) []apierror.Cause {
+	if spec.GetTemplate() != nil {
+		if len(spec.GetSteps()) > 0 {
+			return []apierror.Cause{apierror.Invalid("spec", "expected exactly one, got both: steps, template")}
+		}
+		return nil
+	}
 	if len(spec.GetSteps()) == 0 {
 		return []apierror.Cause{apierror.Required("spec.steps", "at least one step is needed")}
 	}

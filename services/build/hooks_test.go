@@ -51,6 +51,8 @@ func TestValidate(t *testing.T) {
 		want         []string
 	}{
 		{"no steps", "{}", []string{"spec.steps FieldValueRequired"}},
+		{"a template", "{template: {name: kaniko, kind: ClusterBuildTemplate, arguments: [{name: IMAGE, value: a}]}}", nil},
+		{"steps and a template", "{template: {name: kaniko}, steps: [{image: a}]}", []string{"spec FieldValueInvalid"}},
 		{"names", "{steps: [{name: A, image: a}, {name: b, image: a}, {name: b, image: a}, {name: git-source, image: a}, {name: " + strings.Repeat("n", 59) + ", image: a}]}", []string{
 			"spec.steps[0].name FieldValueInvalid", "spec.steps[2].name FieldValueDuplicate", "spec.steps[3].name FieldValueInvalid", "spec.steps[4].name FieldValueTooLong",
 		}},

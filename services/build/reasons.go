@@ -24,6 +24,7 @@ const (
 	reasonPodEvicted        = "PodEvicted"
 	reasonPodLost           = "PodLost"
 	reasonPodCreationFailed = "PodCreationFailed"
+	reasonTemplateNotServed = "TemplateNotServed"
 )
 
 // statusCancelled in spec.status ends a build.

@@ -84,6 +84,7 @@ func (r *reconciler) Reconcile(ctx context.Context, key store.Key) (reconcile.Re
 		reconcile.Step[*round]{Name: "settle", Run: r.settle},
 		reconcile.Step[*round]{Name: "begin", Run: r.begin},
 		reconcile.Step[*round]{Name: "cancel", Run: r.cancel},
+		reconcile.Step[*round]{Name: "template", Run: r.template},
 		reconcile.Step[*round]{Name: "observe", Run: r.observe},
 		reconcile.Step[*round]{Name: "timeout", Run: r.timeout},
 		reconcile.Step[*round]{Name: "stuck", Run: r.unstick},
