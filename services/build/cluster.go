@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,7 @@ import (
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"fairlead.dev/services/build/pod"
+	"fairlead.dev/services/build/account"
 	"fairlead.dev/services/internal/kube"
 )
 
@@ -39,12 +38,6 @@ func (e *podError) Unwrap() error { return e.kind }
 
 func podErrorf(kind error, format string, args ...any) error {
 	return &podError{kind, fmt.Sprintf(format, args...)}
-}
-
-// account is what a service account brings to a build.
-type account struct {
-	pullSecrets []corev1.Secret
-	credentials []pod.Credential
 }
 
 // cluster is the Kubernetes that builds run in.
@@ -135,78 +128,27 @@ func (c *cluster) Event(owner kube.Owner, kind, reason, message string) {
 	c.kube.Event(owner, kind, reason, message)
 }
 
-// Account reads a service account, and the Secrets that it names. A Secret that is not there is passed over, as Kubernetes
-// does.
-func (c *cluster) Account(ctx context.Context, namespace, name string) (account, error) {
+// Account reads a service account, and the Secrets that it names.
+func (c *cluster) Account(ctx context.Context, namespace, name string) (account.Account, error) {
 	if name == "" {
 		name = "default"
 	}
 	core := c.kube.Clientset().CoreV1()
 	sa, err := core.ServiceAccounts(namespace).Get(ctx, name, kmetav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return account{}, podErrorf(errNoAccount, "there is no service account %q in namespace %q; make it, or correct spec.serviceAccountName", name, namespace)
+		return account.Account{}, podErrorf(errNoAccount, "there is no service account %q in namespace %q; make it, or correct spec.serviceAccountName", name, namespace)
 	}
 	if err != nil {
-		return account{}, fmt.Errorf("service account %s/%s: %w", namespace, name, err)
+		return account.Account{}, fmt.Errorf("service account %s/%s: %w", namespace, name, err)
 	}
-	var a account
-	read := func(secret string) (*corev1.Secret, error) {
+	return account.Read(sa, func(secret string) (*corev1.Secret, error) { //nolint:wrapcheck // names its operation
 		s, err := core.Secrets(namespace).Get(ctx, secret, kmetav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // passed over
+			return nil, nil //nolint:nilnil // as Read wants it
 		}
 		if err != nil {
 			return nil, fmt.Errorf("secret %s/%s: %w", namespace, secret, err)
 		}
 		return s, nil
-	}
-	for _, ref := range sa.ImagePullSecrets {
-		s, err := read(ref.Name)
-		if err != nil {
-			return account{}, err
-		}
-		if s != nil {
-			a.pullSecrets = append(a.pullSecrets, *s)
-		}
-	}
-	for _, ref := range sa.Secrets {
-		s, err := read(ref.Name)
-		if err != nil {
-			return account{}, err
-		}
-		if s != nil {
-			a.credentials = append(a.credentials, credentialsOf(s)...)
-		}
-	}
-	return a, nil
-}
-
-// Annotations of Secrets begin with these, and end with anything.
-const (
-	annotationGit    = "build.knative.dev/git-"
-	annotationDocker = "build.knative.dev/docker-"
-)
-
-func credentialsOf(s *corev1.Secret) []pod.Credential {
-	var out []pod.Credential
-	if s.Type == corev1.SecretTypeDockerConfigJson {
-		out = append(out, pod.Credential{Secret: s.Name, Use: pod.ForDockerConfig})
-	}
-	if s.Type != corev1.SecretTypeBasicAuth && s.Type != corev1.SecretTypeSSHAuth {
-		return out
-	}
-	keys := make([]string, 0, len(s.Annotations))
-	for key := range s.Annotations {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		switch {
-		case strings.HasPrefix(key, annotationGit):
-			out = append(out, pod.Credential{Secret: s.Name, Use: pod.ForGit, Place: s.Annotations[key]})
-		case strings.HasPrefix(key, annotationDocker) && s.Type == corev1.SecretTypeBasicAuth:
-			out = append(out, pod.Credential{Secret: s.Name, Use: pod.ForDocker, Place: s.Annotations[key]})
-		}
-	}
-	return out
+	})
 }

@@ -27,6 +27,13 @@ const (
 	reasonTemplateNotServed = "TemplateNotServed"
 )
 
+// conditionCredentials is False, with the severity Warning, while there are Secrets that can never be of use to a build. A
+// build that has always been without such has no such condition.
+const conditionCredentials = "CredentialsUsable"
+
+// reasonSecretsUnused is of conditionCredentials when it is False.
+const reasonSecretsUnused = "SecretsUnused"
+
 // statusCancelled in spec.status ends a build.
 const statusCancelled = "BuildCancelled"
 

@@ -17,6 +17,7 @@ import (
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/build/account"
 	"fairlead.dev/services/build/entrypoint"
 	"fairlead.dev/services/build/pod"
 	"fairlead.dev/services/internal/apierror"
@@ -40,7 +41,7 @@ type pods interface {
 }
 
 type accounts interface {
-	Account(ctx context.Context, namespace, name string) (account, error)
+	Account(ctx context.Context, namespace, name string) (account.Account, error)
 }
 
 type events interface {
@@ -247,11 +248,11 @@ func (r *reconciler) prepare(ctx context.Context, s *round) (*corev1.Pod, reconc
 	if err != nil {
 		return nil, reconcile.Done, podErrorf(errRefused, "%s", err)
 	}
-	spec.Credentials = a.credentials
-	keychain, err := entrypoint.Keychain(a.pullSecrets)
-	if err != nil {
-		return nil, reconcile.Done, podErrorf(errRefused, "%s", err)
+	keychain, faults := entrypoint.Keychain(a.PullSecrets, a.Logins)
+	if out, err := r.checkCredentials(ctx, s, a, faults); out.Done || err != nil {
+		return nil, out, err
 	}
+	spec.Credentials, spec.ImagePullSecrets = a.Credentials, a.ImagePullSecrets
 	for i, step := range spec.Steps {
 		if len(step.Command) > 0 {
 			continue
@@ -340,6 +341,10 @@ func (r *reconciler) tell(s *round, before, after *buildv1.Build) {
 	for i := len(before.GetStatus().GetStepsCompleted()); i < len(after.GetStatus().GetStepsCompleted()); i++ {
 		r.metrics.steps.WithLabelValues().Inc()
 		r.events.Event(s.owner, corev1.EventTypeNormal, eventStepCompleted, fmt.Sprintf("step %q ended well after %s", names[i], pod.Duration(s.state.Steps[i])))
+	}
+	if c := condition.Get(after.GetStatus().GetConditions(), conditionCredentials); c.GetStatus() == condition.False &&
+		c.GetMessage() != condition.Get(before.GetStatus().GetConditions(), conditionCredentials).GetMessage() {
+		r.events.Event(s.owner, corev1.EventTypeWarning, c.GetReason(), c.GetMessage())
 	}
 	if isDone(before) || !isDone(after) {
 		return

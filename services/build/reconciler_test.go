@@ -22,6 +22,7 @@ import (
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/build/account"
 	"fairlead.dev/services/build/entrypoint"
 	"fairlead.dev/services/build/pod"
 	"fairlead.dev/services/internal/kube"
@@ -50,6 +51,7 @@ type world struct {
 	calls, crashAt int
 	afterwards     bool
 
+	account    account.Account
 	createErr  error
 	accountErr error
 	imageErr   error
@@ -112,9 +114,9 @@ func (w *world) Prune(_ context.Context, owner kube.Owner) error {
 	return nil
 }
 
-func (w *world) Account(context.Context, string, string) (account, error) {
+func (w *world) Account(context.Context, string, string) (account.Account, error) {
 	w.call("account", func() {})
-	return account{}, w.accountErr
+	return w.account, w.accountErr
 }
 
 func (w *world) Event(_ kube.Owner, _, reason, _ string) { w.call("event "+reason, func() {}) }

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -124,6 +126,9 @@ func observed(b *buildv1.Build, p *corev1.Pod, state pod.State, now time.Time) {
 	s := status(b)
 	s.Cluster = &buildv1.ClusterStatus{Namespace: p.Namespace, PodName: p.Name}
 	s.StepsCompleted = state.Completed
+	if c := condition.Get(s.GetConditions(), conditionCredentials); state.Warning != "" && !strings.Contains(c.GetMessage(), state.Warning) {
+		warned(b, now, append(slices.DeleteFunc([]string{c.GetMessage()}, func(m string) bool { return m == "" }), state.Warning))
+	}
 	s.StepStates = s.GetStepStates()[:0:0]
 	for _, c := range state.Steps {
 		s.StepStates = append(s.StepStates, stateOf(c))

@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -206,27 +206,48 @@ func TestPullSecrets(t *testing.T) {
 		ok      bool
 	}{
 		{"none", nil, false},
+		{"a broken one beside it", []corev1.Secret{{Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte("{")}}, secret("a", r.host, "right")}, true},
+		{"another port", []corev1.Secret{secret("a", "127.0.0.1:1", "right")}, false},
+		{"no port", []corev1.Secret{secret("a", "127.0.0.1", "right")}, false},
+		{"a wildcard for several labels", []corev1.Secret{secret("a", "127.*"+r.host[strings.LastIndex(r.host, ":"):], "right")}, false},
 		{"the host", []corev1.Secret{secret("a", r.host, "right")}, true},
 		{"with scheme and API", []corev1.Secret{secret("a", "https://"+r.host+"/v2/", "right")}, true},
 		{"another host", []corev1.Secret{secret("a", "registry.example", "right")}, false},
 		{"the longer path wins", []corev1.Secret{secret("a", r.host, "wrong"), secret("b", r.host+"/team", "right")}, true},
 		{"another path", []corev1.Secret{secret("a", r.host+"/te", "right")}, false},
-		{"a pattern", []corev1.Secret{secret("a", "127.*"+r.host[strings.LastIndex(r.host, ":"):], "right")}, true},
+		{"a pattern", []corev1.Secret{secret("a", "127.*.0.*"+r.host[strings.LastIndex(r.host, ":"):], "right")}, true},
 		{"the older form", []corev1.Secret{{Data: map[string][]byte{corev1.DockerConfigKey: []byte(`{"` + r.host + `":{"username":"ann","password":"right"}}`)}}}, true},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
-			keychain, err := entrypoint.Keychain(c.secrets)
-			if err != nil {
-				t.Fatal(err)
-			}
+			keychain, _ := entrypoint.Keychain(c.secrets, nil)
 			if _, err := resolver.Resolve(context.Background(), r.host+"/team/one:v1", keychain); (err == nil) != c.ok {
 				t.Errorf("error %v, want success %t", err, c.ok)
 			}
 		})
 	}
+	keychain, _ := entrypoint.Keychain([]corev1.Secret{secret("a", r.host, "wrong")}, []entrypoint.Login{{Place: r.host, Username: "ann\n", Password: "right\n"}})
+	if _, err := resolver.Resolve(context.Background(), r.host+"/team/one:v1", keychain); err != nil {
+		t.Errorf("a login, which goes before a pull Secret for the same place: %v", err)
+	}
 	broken := secret("broken", "a", "b")
 	broken.Data[corev1.DockerConfigJsonKey] = []byte(`{"auths": "hunter2"`)
-	if _, err := entrypoint.Keychain([]corev1.Secret{broken}); err == nil || !strings.Contains(err.Error(), "broken") || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("error %v, want one that names the Secret and not its content", err)
+	_, faults := entrypoint.Keychain([]corev1.Secret{broken}, nil)
+	if len(faults) != 1 || faults[0].Secret != "broken" || strings.Contains(faults[0].Error(), "hunter2") {
+		t.Errorf("faults %v, want one that names the Secret and not its content", faults)
+	}
+}
+
+func TestDockerHubsNames(t *testing.T) {
+	for _, place := range []string{"https://index.docker.io/v1/", "docker.io", "index.docker.io", "https://registry-1.docker.io/v2/", "registry.hub.docker.com"} {
+		keychain, _ := entrypoint.Keychain(nil, []entrypoint.Login{{Place: place, Username: "ann", Password: "right"}})
+		for _, image := range []string{"alpine", "team/app", "docker.io/team/app", "index.docker.io/team/app"} {
+			ref, err := name.ParseReference(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if auth, err := keychain.Resolve(ref.Context()); err != nil || auth == authn.Anonymous {
+				t.Errorf("a login for %s is not used for %s: %v", place, image, err)
+			}
+		}
 	}
 }

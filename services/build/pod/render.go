@@ -62,11 +62,14 @@ type Command struct {
 // CredentialUse tells for what a Secret is.
 type CredentialUse string
 
-// What credentials are for; the flags of `step install`.
+// What credentials are for.
 const (
+	// ForGit and ForDocker are for one place, ForDockerConfig and ForDockerCfg hold places in a Secret's .dockerconfigjson
+	// or .dockercfg.
 	ForGit          CredentialUse = "git"
 	ForDocker       CredentialUse = "docker"
-	ForDockerConfig CredentialUse = "docker-config"
+	ForDockerConfig CredentialUse = "dockerconfigjson"
+	ForDockerCfg    CredentialUse = "dockercfg"
 )
 
 // Credential is a Secret that the pod may show to others.
@@ -75,7 +78,8 @@ type Credential struct {
 	Secret string
 	// Use tells for what it is.
 	Use CredentialUse
-	// Place is the URL or host for which it is; none for ForDockerConfig.
+	// Place is the URL or host for which it is, without what the annotation may hold beside that. None for
+	// ForDockerConfig and ForDockerCfg.
 	Place string
 }
 
@@ -99,6 +103,8 @@ type Spec struct {
 	ServiceAccount string
 	// Credentials are those of the service account.
 	Credentials []Credential
+	// ImagePullSecrets are those with which nodes pull; nil means those of the service account.
+	ImagePullSecrets []corev1.LocalObjectReference
 	// NodeSelector and Affinity place the pod.
 	NodeSelector map[string]string
 	Affinity     *corev1.Affinity
@@ -121,6 +127,7 @@ func Render(s Spec) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			ServiceAccountName:            s.ServiceAccount,
+			ImagePullSecrets:              s.ImagePullSecrets,
 			NodeSelector:                  s.NodeSelector,
 			Affinity:                      s.Affinity,
 			EnableServiceLinks:            &no,
@@ -156,6 +163,8 @@ const (
 	volumeWorkspace = ReservedVolumes + "workspace"
 	volumeHome      = ReservedVolumes + "home"
 	volumeSecret    = ReservedVolumes + "secret-"
+	// volumeCredentials holds what is rendered of the Secrets, in memory.
+	volumeCredentials = ReservedVolumes + "credentials"
 )
 
 func ownVolumes(credentials []Credential) []corev1.Volume {
@@ -163,10 +172,18 @@ func ownVolumes(credentials []Credential) []corev1.Volume {
 	for _, name := range []string{volumeBin, volumeRun, volumeWorkspace, volumeHome} {
 		out = append(out, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	}
+	if len(credentials) > 0 {
+		out = append(out, corev1.Volume{
+			Name:         volumeCredentials,
+			VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}},
+		})
+	}
+	// A Secret that goes in the meantime must not keep the pod from starting: `step install` tells of it.
+	optional := true
 	for i, name := range secrets(credentials) {
 		out = append(out, corev1.Volume{
 			Name:         volumeSecret + strconv.Itoa(i),
-			VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name}},
+			VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name, Optional: &optional}},
 		})
 	}
 	return out
@@ -183,8 +200,12 @@ func secrets(credentials []Credential) []string {
 	return names
 }
 
+// secretMounts are what those containers of ours mount that read Secrets.
 func secretMounts(credentials []Credential) []corev1.VolumeMount {
 	var out []corev1.VolumeMount
+	if len(credentials) > 0 {
+		out = append(out, corev1.VolumeMount{Name: volumeCredentials, MountPath: contract.CredentialsDir})
+	}
 	for i, name := range secrets(credentials) {
 		out = append(out, corev1.VolumeMount{Name: volumeSecret + strconv.Itoa(i), MountPath: path.Join(contract.SecretsDir, name), ReadOnly: true})
 	}
@@ -197,13 +218,15 @@ func (s Spec) credentialArgs(uses ...CredentialUse) []string {
 		if !slices.Contains(uses, c.Use) {
 			continue
 		}
-		value := path.Join(contract.SecretsDir, c.Secret)
-		if c.Use == ForDockerConfig {
-			value = path.Join(value, corev1.DockerConfigJsonKey)
-		} else {
-			value += "=" + c.Place
+		dir := path.Join(contract.SecretsDir, c.Secret)
+		switch c.Use {
+		case ForDockerConfig:
+			args = append(args, "--docker-config", path.Join(dir, corev1.DockerConfigJsonKey))
+		case ForDockerCfg:
+			args = append(args, "--docker-config", path.Join(dir, corev1.DockerConfigKey))
+		case ForGit, ForDocker:
+			args = append(args, "--"+string(c.Use), dir+"="+c.Place)
 		}
-		args = append(args, "--"+string(c.Use), value)
 	}
 	return args
 }
@@ -213,10 +236,14 @@ func (s Spec) install() corev1.Container {
 		{Name: volumeBin, MountPath: contract.BinDir},
 		{Name: volumeHome, MountPath: contract.Home},
 	}
+	args := s.credentialArgs(ForGit, ForDocker, ForDockerConfig, ForDockerCfg)
+	if len(args) > 0 && s.Git != nil {
+		args = append(args, "--source", s.Git.URL)
+	}
 	return corev1.Container{
 		Name:         installContainer,
 		Image:        s.StepImage,
-		Command:      append([]string{contract.ImageBinary, "install"}, literal(s.credentialArgs(ForGit, ForDocker, ForDockerConfig))...),
+		Command:      append([]string{contract.ImageBinary, "install"}, literal(args)...),
 		VolumeMounts: append(mounts, secretMounts(s.Credentials)...),
 
 		SecurityContext: modest(),
@@ -285,12 +312,18 @@ func (s Spec) step(index int, user corev1.Container) corev1.Container {
 		workspace,
 		{Name: volumeHome, MountPath: contract.Home},
 	}, c.VolumeMounts...)
+	if len(s.Credentials) > 0 {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volumeCredentials, MountPath: contract.CredentialsDir, ReadOnly: true})
+	}
 	return c
 }
 
 // command puts the user's command behind the step binary. c gets the image by digest where its entrypoint was looked up.
 func (s Spec) command(c *corev1.Container, index int) (command, args []string) {
 	args = []string{"run", "--index", strconv.Itoa(index)}
+	if len(s.Credentials) > 0 {
+		args = append(args, "--credentials", contract.CredentialsDir)
+	}
 	dir := c.WorkingDir
 	if !path.IsAbs(dir) {
 		dir = path.Join(contract.Workspace, dir)

@@ -73,6 +73,8 @@ type State struct {
 	Completed []string
 	// Commit is the commit that was fetched.
 	Commit string
+	// Warning tells of credentials that cannot be used.
+	Warning string
 }
 
 // Read reads the state of a pod that runs the steps of these names.
@@ -131,6 +133,11 @@ func sourceState(p *corev1.Pod, status map[string]corev1.ContainerStatus, s *Sta
 			if m.Reason == contract.ReasonCredentials {
 				s.Failure = FailureCredentials
 			}
+		}
+	}
+	if t := status[installContainer].State.Terminated; t != nil && t.ExitCode == 0 {
+		if m, ok := contract.ParseMessage(t.Message); ok && m.Reason == contract.ReasonCredentialsUnused {
+			s.Warning = m.Message
 		}
 	}
 	if len(p.Spec.Containers) == 0 || p.Spec.Containers[0].Name != SourceStep {

@@ -10,6 +10,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,23 +39,65 @@ func installCommand(args []string) int {
 	log := flags.String("termination-log", contract.TerminationLog, "where to say what went wrong")
 	gits := list(flags, "git", "FOLDER=PLACE of credentials for git")
 	registries := list(flags, "docker", "FOLDER=PLACE of credentials for a registry")
-	configs := list(flags, "docker-config", "file in the form of docker's config.json")
+	configs := list(flags, "docker-config", "file in the form of docker's config.json or .dockercfg")
+	keep := flags.String("credentials", contract.CredentialsDir, "where what is rendered of them goes")
+	source := flags.String("source", "", "the repository that will be fetched")
 	_ = flags.Parse(args)
 
-	shared := credentials.Home{Dir: *home, DockerConfigs: *configs}
-	var gitErr, dockerErr error
-	shared.Git, gitErr = credentials.Load(*gits)
-	shared.Docker, dockerErr = credentials.Load(*registries)
-	if err := errors.Join(gitErr, dockerErr); err != nil {
-		return report(*log, contract.ReasonCredentials, err)
+	if err := os.Chmod(*home, 0o777); err != nil { //nolint:gosec // steps run as any user
+		return report(*log, contract.ReasonCannotStart, err)
 	}
-	if err := errors.Join(os.Chmod(*home, 0o777), shared.Write()); err != nil { //nolint:gosec // steps run as any user
+	warning, err := prepareCredentials(*keep, *home, *source, *gits, *registries, *configs)
+	if err != nil {
 		return report(*log, contract.ReasonCredentials, err)
 	}
 	if err := install.Binary(*to); err != nil {
 		return report(*log, contract.ReasonCannotStart, err)
 	}
+	if warning != "" {
+		_ = report(*log, contract.ReasonCredentialsUnused, errors.New(warning)) // it stops nobody
+	}
 	return 0
+}
+
+// prepareCredentials renders the Secrets. What cannot be used is a fault only where the source cannot do without; else it
+// is the warning.
+func prepareCredentials(keep, home, source string, gits, registries, configs []string) (warning string, err error) {
+	shared := credentials.Home{Dir: home, DockerConfigs: configs}
+	var faults []credentials.Fault
+	shared.Git, faults = credentials.Load(gits)
+	docker, more := credentials.Load(registries)
+	shared.Docker = docker
+	files, unread := shared.Files()
+	faults = slices.Concat(faults, more, unread)
+	if err := credentials.Missing(shared.Git, faults, source); err != nil {
+		return "", err //nolint:wrapcheck // a sentence for people
+	}
+	if len(files) > 0 {
+		if err := credentials.Keep(keep, files); err != nil {
+			return "", err //nolint:wrapcheck // names itself
+		}
+		if err := deliver(keep, home); err != nil {
+			return "", err
+		}
+	}
+	var texts []string
+	for _, f := range faults {
+		if !slices.Contains(texts, f.Error()) {
+			texts = append(texts, f.Error())
+		}
+	}
+	return strings.Join(texts, "; "), nil
+}
+
+// deliver brings the credentials into the home of whoever runs this.
+func deliver(from, home string) error {
+	env, err := credentials.Delivery{From: from, Home: home, Shared: contract.Home, Passwd: "/etc/passwd"}.Deliver()
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		err = errors.Join(err, os.Setenv(name, value))
+	}
+	return err //nolint:wrapcheck // names itself
 }
 
 func runCommand(args []string, signals <-chan os.Signal) int {
@@ -61,6 +106,7 @@ func runCommand(args []string, signals <-chan os.Signal) int {
 	index := flags.Int("index", 0, "place in the order of steps")
 	log := flags.String("termination-log", contract.TerminationLog, "where to say why the command did not run")
 	workingDir := flags.String("working-dir", "", "where the command runs")
+	from := flags.String("credentials", "", "folder of the credentials for the step's home; none by default")
 	platforms := flags.String("platform-commands", "", "entrypoint for each platform, as JSON")
 	_ = flags.Parse(args)
 
@@ -68,6 +114,13 @@ func runCommand(args []string, signals <-chan os.Signal) int {
 	if *platforms != "" {
 		if err := json.Unmarshal([]byte(*platforms), &cfg.PlatformCommands); err != nil {
 			return report(*log, contract.ReasonCannotStart, fmt.Errorf("platform-commands: %w", err))
+		}
+	}
+	if *from != "" {
+		cfg.Prepare = func() {
+			if err := deliver(*from, os.Getenv("HOME")); err != nil {
+				fmt.Fprintln(os.Stderr, "fairlead:", err)
+			}
 		}
 	}
 	return engine.Run(cfg)
@@ -91,10 +144,8 @@ func gitCommand(args []string, signals <-chan os.Signal) int {
 		<-signals
 		cancel()
 	}()
-	var err error
-	if source.Credentials, err = credentials.Load(*mounts); err != nil {
-		return report(*log, contract.ReasonCredentials, err)
-	}
+	source.Credentials, source.Faults = credentials.Load(*mounts)
+	source.KnownHosts = []string{filepath.Join(contract.CredentialsDir, credentials.KnownHosts), filepath.Join(contract.Home, credentials.KnownHosts)}
 	began := time.Now()
 	commit, err := git.Fetch(ctx, source)
 	if err != nil {

@@ -51,9 +51,34 @@ func TestBinary(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(out)) != work {
 		t.Errorf("run printed %q, %v; want %s", out, err, work)
 	}
-	err = exec.Command(installed, "git", "--url", "http://127.0.0.1:1/a.git", "--revision", "a", "--dir", work, "--git", filepath.Join(dir, "none")+"=https://a.example", "--termination-log", message).Run()
-	data, readErr := os.ReadFile(message)
-	if m, ok := contract.ParseMessage(string(data)); err == nil || readErr != nil || !ok || m.Reason != contract.ReasonCredentials {
-		t.Errorf("git with an empty Secret: %v, %v, message %q", err, readErr, data)
+	// What is rendered reaches the step's home; what cannot be used is told of, and stops only what cannot do without.
+	secret, kept := filepath.Join(dir, "secret"), filepath.Join(dir, "kept")
+	if err := os.Mkdir(secret, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"username": "ann", "password": "hunter2"} {
+		if err := os.WriteFile(filepath.Join(secret, name), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	none := filepath.Join(dir, "none") + "=git.test"
+	for source, want := range map[string]string{"https://git.test/a": contract.ReasonCredentialsUnused, "git@git.test:a": contract.ReasonCredentials} {
+		out, err := exec.Command(binary, "install", "--to", installed, "--home", home, "--credentials", kept, "--git", secret+"=https://git.test",
+			"--docker", secret+"=registry.test", "--git", none, "--source", source, "--termination-log", message).CombinedOutput()
+		data, readErr := os.ReadFile(message)
+		m, ok := contract.ParseMessage(string(data))
+		if (err == nil) != (want == contract.ReasonCredentialsUnused) || readErr != nil || !ok || m.Reason != want || !strings.Contains(m.Message, `secret "none": it is not there`) {
+			t.Errorf("install for %s: %v, %v, message %q, want %s", source, err, readErr, data, want)
+		}
+		if strings.Contains(string(out)+string(data), "hunter2") {
+			t.Errorf("a value is told: %s\n%s", out, data)
+		}
+	}
+	own := t.TempDir()
+	step := exec.Command(installed, "run", "--dir", filepath.Join(dir, "run"), "--index", "1", "--credentials", kept, "--", "git", "credential", "fill")
+	step.Env = append(os.Environ(), "HOME="+own, "GIT_CONFIG_NOSYSTEM=1")
+	step.Stdin = strings.NewReader("protocol=https\nhost=git.test\n\n")
+	if out, err := step.CombinedOutput(); err != nil || !strings.Contains(string(out), "username=ann\npassword=hunter2\n") {
+		t.Errorf("git finds %q, %v", out, err)
 	}
 }

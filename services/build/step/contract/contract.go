@@ -27,6 +27,8 @@ const (
 	RunDir = "/fairlead/run"
 	// SecretsDir holds a folder for each Secret with credentials.
 	SecretsDir = "/fairlead/secrets"
+	// CredentialsDir holds what is rendered of the Secrets, for the homes of the steps.
+	CredentialsDir = "/fairlead/credentials"
 	// TerminationLog is where Kubernetes reads a container's termination message, unless the container says otherwise.
 	TerminationLog = "/dev/termination-log"
 )
@@ -55,6 +57,10 @@ const (
 	ReasonSourceFailed = "SourceFailed"
 	// ReasonCredentials is of credentials that cannot be used.
 	ReasonCredentials = "CredentialsInvalid"
+	// ReasonCredentialsUnused is of a pod that was prepared without credentials that cannot be used.
+	ReasonCredentialsUnused = "CredentialsUnused"
+	// ReasonHostKey is of a source whose server shows a host key that known_hosts does not have.
+	ReasonHostKey = "HostKeyRefused"
 )
 
 // Exit codes of the step binary, where the user's command has given none.

@@ -8,118 +8,226 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// Home writes credentials where programs in the steps look for them: git, ssh, and all that read docker's config.
+// Files are what programs look for in their home, by path within it: git, ssh, and all that read docker's config. Paths
+// in them lead to Home.Dir.
+type Files map[string]string
+
+// The files that there may be, and what the names of keys begin with.
+const (
+	gitConfig      = ".gitconfig"
+	gitCredentials = ".git-credentials"
+	dockerConfig   = ".docker/config.json"
+	sshConfig      = ".ssh/config"
+	sshKnownHosts  = KnownHosts
+	sshKey         = ".ssh/id_"
+)
+
+// KnownHosts is where ssh looks for host keys, within a home.
+const KnownHosts = ".ssh/known_hosts"
+
+// Home is what the files of a home are made of.
 type Home struct {
-	// Dir is the home that all steps share.
+	// Dir is the home.
 	Dir string
-	// Git and Docker are credentials for git servers and for registries.
+	// Git and Docker are credentials for git servers and for registries. Of several for one place the first counts.
 	Git, Docker []Credential
-	// DockerConfigs are files of the form of docker's config.json whose entries are taken over.
+	// DockerConfigs are files in the form of docker's config.json or of its predecessor .dockercfg. Docker goes before
+	// them, and the first before the others.
 	DockerConfigs []string
 }
 
-// Write makes the files. Those that hold secrets can be read by every user of the pod, as the steps may run as any.
-func (h Home) Write() error {
-	return errors.Join(h.writeGit(), h.writeSSH(), h.writeDocker())
+// Files renders the home. What cannot be used is told of and left out.
+func (h Home) Files() (Files, []Fault) {
+	out := Files{}
+	h.git(out)
+	h.ssh(out)
+	return out, h.docker(out)
 }
 
-func (h Home) writeGit() error {
+// git lists the closest places first: git takes the first of .git-credentials that has the username that it found in
+// .gitconfig, where again the closest counts.
+func (h Home) git(out Files) {
+	passwords := slices.DeleteFunc(slices.Clone(h.Git), func(c Credential) bool { return c.Kind != Password })
+	if len(passwords) == 0 {
+		return
+	}
+	slices.SortStableFunc(passwords, func(a, b Credential) int { return len(b.Place.Path) - len(a.Place.Path) })
 	var config, store strings.Builder
-	for _, c := range h.Git {
-		if c.Username == "" && c.Password == "" {
-			continue
-		}
-		u := url.URL{Scheme: c.Scheme, Host: c.Host, User: url.UserPassword(c.Username, c.Password)}
-		if u.Scheme != "http" {
-			u.Scheme = "https"
-		}
-		u.Path = c.Path
-		fmt.Fprintln(&store, u.String())
-		u.User = nil
-		fmt.Fprintf(&config, "[credential %q]\n\tusername = %q\n", u.String(), c.Username)
-	}
-	if store.Len() == 0 {
-		return nil
-	}
 	config.WriteString("[credential]\n\thelper = store\n")
-	return errors.Join(h.write(".git-credentials", store.String(), 0o644), h.write(".gitconfig", config.String(), 0o644))
-}
-
-func (h Home) writeSSH() error {
-	var config, known strings.Builder
-	for _, c := range h.Git {
-		if len(c.Key) == 0 {
+	seen := map[string]bool{}
+	for _, c := range passwords {
+		place := c.Place
+		if place.Scheme != HTTP {
+			place.Scheme = HTTPS
+		}
+		if seen[place.String()] {
 			continue
 		}
-		file := filepath.Join(".ssh", "id_"+c.Name)
-		if err := h.write(file, string(c.Key), 0o600); err != nil {
-			return err
-		}
-		fmt.Fprintf(&config, "Host %s\n\tIdentityFile %s\n", hostOnly(c.Host), filepath.Join(h.Dir, file))
-		if len(c.KnownHosts) == 0 {
-			config.WriteString("\tStrictHostKeyChecking no\n")
-		}
-		known.Write(c.KnownHosts)
+		seen[place.String()] = true
+		fmt.Fprintf(&config, "[credential \"%s\"]\n\tusername = %s\n", place, gitQuote(c.Username))
+		// The path stays out: git asks for a host, and takes what has the username.
+		fmt.Fprintf(&store, "%s://%s:%s@%s\n", place.Scheme, percent(c.Username), percent(c.Password), place.authority())
 	}
-	if config.Len() == 0 {
-		return nil
-	}
-	return errors.Join(h.write(".ssh/config", config.String(), 0o600), h.write(".ssh/known_hosts", known.String(), 0o600))
+	out[gitConfig], out[gitCredentials] = config.String(), store.String()
 }
 
-type dockerConfig struct {
+// gitQuote quotes a value for git's configuration, which has no control characters.
+func gitQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// percent escapes all that is not plain, for git's credential store.
+func percent(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// ssh writes one block for each host, with all its keys. Host keys are checked strictly where the Secrets bring some;
+// otherwise the first one that a host shows is accepted, and kept for the rest of the build, as Tekton does.
+func (h Home) ssh(out Files) {
+	var config, known strings.Builder
+	var hosts []string
+	keys := map[string][]Credential{}
+	for _, c := range h.Git {
+		if c.Kind != Key {
+			continue
+		}
+		if keys[c.Place.Host] == nil {
+			hosts = append(hosts, c.Place.Host)
+		}
+		keys[c.Place.Host] = append(keys[c.Place.Host], c)
+	}
+	for _, host := range hosts {
+		fmt.Fprintf(&config, "Host %s\n", host)
+		if port := onePort(keys[host]); port != "" {
+			fmt.Fprintf(&config, "\tPort %s\n", port)
+		}
+		strict := "accept-new"
+		seen := map[string]bool{}
+		for _, c := range keys[host] {
+			file := sshKey + c.Secret
+			if len(c.KnownHosts) > 0 {
+				strict = "yes"
+			}
+			if seen[file] {
+				continue
+			}
+			seen[file] = true
+			if _, there := out[file]; !there && len(c.KnownHosts) > 0 {
+				known.Write(c.KnownHosts)
+				known.WriteString("\n")
+			}
+			out[file] = string(c.Key)
+			fmt.Fprintf(&config, "\tIdentityFile %s\n", h.sshPath(file))
+		}
+		fmt.Fprintf(&config, "\tStrictHostKeyChecking %s\n\tUserKnownHostsFile %s\n", strict, h.sshPath(sshKnownHosts))
+	}
+	if config.Len() > 0 {
+		out[sshConfig], out[sshKnownHosts] = config.String(), known.String()
+	}
+}
+
+// sshPath is a path of the home as ssh's configuration has it.
+func (h Home) sshPath(file string) string {
+	return `"` + strings.ReplaceAll(filepath.Join(h.Dir, file), "%", "%%") + `"`
+}
+
+// onePort is the port that all of a host's keys name.
+func onePort(keys []Credential) string {
+	port := keys[0].Place.Port
+	for _, c := range keys {
+		if c.Place.Port != port || c.Place.Scheme == HTTP || c.Place.Scheme == HTTPS {
+			return ""
+		}
+	}
+	return port
+}
+
+type dockerAuths struct {
 	Auths map[string]json.RawMessage `json:"auths"`
 }
 
-func (h Home) writeDocker() error {
-	out := dockerConfig{Auths: map[string]json.RawMessage{}}
-	for _, file := range h.DockerConfigs {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("registry credentials: %w", err)
-		}
-		var in dockerConfig
-		if err := json.Unmarshal(data, &in); err != nil {
-			return fmt.Errorf("secret %q is not docker's config: %w", filepath.Base(filepath.Dir(file)), err)
-		}
-		maps.Copy(out.Auths, in.Auths)
-	}
+func (h Home) docker(out Files) []Fault {
+	all := dockerAuths{Auths: map[string]json.RawMessage{}}
 	for _, c := range h.Docker {
+		place := c.Place.Registry()
+		if _, there := all.Auths[place]; there || c.Kind != Password {
+			continue
+		}
 		auth := base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))
-		data, err := json.Marshal(map[string]string{"auth": auth})
+		all.Auths[place] = json.RawMessage(`{"auth":"` + auth + `"}`)
+	}
+	var faults []Fault
+	for _, file := range h.DockerConfigs {
+		auths, err := readDocker(file)
 		if err != nil {
-			return fmt.Errorf("registry credentials: %w", err)
+			faults = append(faults, Fault{Offer{Secret: filepath.Base(filepath.Dir(file))}, err})
 		}
-		host := c.Host
-		if host == "index.docker.io" || host == "docker.io" {
-			host = "https://index.docker.io/v1/"
+		for place, auth := range auths {
+			if _, there := all.Auths[place]; !there {
+				all.Auths[place] = auth
+			}
 		}
-		out.Auths[host] = data
 	}
-	if len(out.Auths) == 0 {
-		return nil
+	if len(all.Auths) == 0 {
+		return faults
 	}
-	data, err := json.Marshal(out)
+	data, err := json.Marshal(all)
 	if err != nil {
-		return fmt.Errorf("registry credentials: %w", err)
+		return append(faults, Fault{Err: errors.New("docker's config cannot be written as JSON")})
 	}
-	return h.write(".docker/config.json", string(data), 0o644)
+	out[dockerConfig] = string(data)
+	return faults
 }
 
-func (h Home) write(name, content string, mode os.FileMode) error {
-	path := filepath.Join(h.Dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("credentials: %w", err)
+func readDocker(file string) (map[string]json.RawMessage, error) {
+	key := filepath.Base(file)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("it is not there, or has no `%s`", key)
 	}
-	if err := os.WriteFile(path, []byte(content), mode); err != nil {
-		return fmt.Errorf("credentials: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("its `%s` cannot be read: %w", key, err)
 	}
-	return nil
+	return DockerAuths(key, data)
+}
+
+// DockerAuths returns the entries of a Secret's `.dockerconfigjson` or `.dockercfg`, by place. Errors repeat nothing of it.
+func DockerAuths(key string, data []byte) (map[string]json.RawMessage, error) {
+	var config dockerAuths
+	var err error
+	if key == ".dockercfg" {
+		err = json.Unmarshal(data, &config.Auths)
+	} else {
+		err = json.Unmarshal(data, &config)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("its `%s` is not what docker writes: it cannot be read as JSON of that form; make it with `kubectl create secret docker-registry`", key)
+	}
+	for place, auth := range config.Auths {
+		var entry struct {
+			Username, Password, Auth, IdentityToken, RegistryToken string
+		}
+		if err := json.Unmarshal(auth, &entry); err != nil {
+			return nil, fmt.Errorf("its `%s` has an entry that is none of docker's; make it with `kubectl create secret docker-registry`", key)
+		}
+		if p, err := ParsePlace(place); err == nil && p.Registry() == dockerHub && place != dockerHub {
+			delete(config.Auths, place)
+			config.Auths[dockerHub] = auth
+		}
+	}
+	return config.Auths, nil
 }

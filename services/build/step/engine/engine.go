@@ -40,6 +40,8 @@ type Config struct {
 	PlatformCommands map[string][]string
 	// TerminationLog is where to say why the command did not run.
 	TerminationLog string
+	// Prepare, where there is one, is called when the step's turn has come.
+	Prepare func()
 	// Signals are passed on to the command.
 	Signals <-chan os.Signal
 }
@@ -70,6 +72,9 @@ func Run(cfg Config) int {
 				}
 			}
 		}
+	}
+	if cfg.Prepare != nil {
+		cfg.Prepare()
 	}
 	if cfg.WorkingDir != "" {
 		if err := os.Chdir(cfg.WorkingDir); err != nil {

@@ -8,24 +8,18 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/plumbing/transport/http"
-	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	cryptossh "golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 
 	"fairlead.dev/services/build/step/contract"
-	"fairlead.dev/services/build/step/credentials"
 )
 
 var (
 	errRevisionNotFound = errors.New("revision not found")
 	errSubPathNotFound  = errors.New("folder not found")
-	errCredentials      = errors.New("credentials cannot be used")
 )
 
 // Error says why a source could not be fetched.
@@ -54,9 +48,10 @@ func explain(s Source, err error) *Error {
 	}
 	var network net.Error
 	var answered *http.Err
+	var key *hostKeyError
 	switch {
-	case errors.Is(err, errCredentials):
-		e.Reason, e.Message = contract.ReasonCredentials, text
+	case errors.As(err, &key):
+		e.Reason, e.Message = contract.ReasonHostKey, key.Error()
 	case errors.Is(err, errSubPathNotFound):
 		e.Reason = contract.ReasonSubPathNotFound
 		e.Message = fmt.Sprintf("%s has no folder %q at %q; correct spec.source.subPath", where, s.SubPath, s.Revision)
@@ -65,11 +60,11 @@ func explain(s Source, err error) *Error {
 		e.Message = fmt.Sprintf("revision %q not found in %s; correct spec.source.git.revision, or push it", s.Revision, where)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		e.Reason = contract.ReasonRepositoryNotFound
-		e.Message = fmt.Sprintf("repository %s not found; correct spec.source.git.url, or give the service account a Secret annotated build.knative.dev/git-0 if it is private", where)
+		e.Message = fmt.Sprintf("repository %s not found; correct spec.source.git.url, or, if it is private, %s", where, s.wanted())
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
 		strings.Contains(text, "unable to authenticate"), strings.Contains(text, "SSH_AUTH_SOCK"):
 		e.Reason = contract.ReasonSourceUnauthorized
-		e.Message = where + " refuses access; it is private, or does not exist: give the service account a Secret with credentials, annotated build.knative.dev/git-0"
+		e.Message = fmt.Sprintf("%s refuses access; it is private, or does not exist: %s", where, s.wanted())
 	case errors.As(err, &answered) && answered.StatusCode() < 500:
 		e.Message = fmt.Sprintf("%s answers %d to git; is it a git repository?", where, answered.StatusCode())
 	case errors.As(err, &answered):
@@ -103,44 +98,4 @@ func redacted(repository string) string {
 		}
 	}
 	return repository
-}
-
-func authFor(all []credentials.Credential, repository string) (transport.AuthMethod, error) {
-	c, ok := credentials.For(all, repository)
-	if !ok {
-		return nil, nil //nolint:nilnil // no credentials is what go-git takes nil for
-	}
-	if len(c.Key) == 0 {
-		return &http.BasicAuth{Username: c.Username, Password: c.Password}, nil
-	}
-	user := "git"
-	if e, err := transport.NewEndpoint(repository); err == nil && e.User != "" {
-		user = e.User
-	}
-	keys, err := ssh.NewPublicKeys(user, c.Key, "")
-	if err != nil {
-		return nil, fmt.Errorf("%w: the ssh-privatekey of Secret %q cannot be read; it must be an unencrypted private key", errCredentials, c.Name)
-	}
-	keys.HostKeyCallback, err = hostKeys(c)
-	return keys, err
-}
-
-func hostKeys(c credentials.Credential) (cryptossh.HostKeyCallback, error) {
-	if len(c.KnownHosts) == 0 {
-		return cryptossh.InsecureIgnoreHostKey(), nil //nolint:gosec // the Secret's owner gave no host keys to compare with
-	}
-	file, err := os.CreateTemp("", "known_hosts-")
-	if err != nil {
-		return nil, fmt.Errorf("known_hosts of Secret %q: %w", c.Name, err)
-	}
-	defer func() { _ = os.Remove(file.Name()) }()
-	_, err = file.Write(c.KnownHosts)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, fmt.Errorf("known_hosts of Secret %q: %w", c.Name, err)
-	}
-	callback, err := knownhosts.New(file.Name())
-	if err != nil {
-		return nil, fmt.Errorf("%w: known_hosts of Secret %q: %w", errCredentials, c.Name, err)
-	}
-	return callback, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	cryptossh "golang.org/x/crypto/ssh"
 
 	"fairlead.dev/services/build/step/credentials"
 )
@@ -40,17 +41,24 @@ type Source struct {
 	Dir string
 	// Credentials are those that may be shown to git servers.
 	Credentials []credentials.Credential
+	// Faults are what keeps other credentials from being used.
+	Faults []credentials.Fault
+	// KnownHosts are files that get the host keys which were accepted, since no credential said which ones to accept.
+	KnownHosts []string
 	// Log gets what a person may want to know meanwhile.
 	Log io.Writer
 	// Tries is how often a server that does not answer is asked; 1 by default.
 	Tries int
 	// RetryAfter is how long to wait before the second try; it doubles with each one.
 	RetryAfter time.Duration
+
+	accepted *accepted
 }
 
 // Fetch fetches the source, and returns the commit. An error is a *Error.
 func Fetch(ctx context.Context, s Source) (commit string, err error) {
 	wait := s.RetryAfter
+	s.accepted = &accepted{keys: map[string]cryptossh.PublicKey{}}
 	for try := 1; ; try++ {
 		commit, err = s.fetch(ctx)
 		if err == nil {
@@ -73,7 +81,7 @@ func Fetch(ctx context.Context, s Source) (commit string, err error) {
 }
 
 func (s Source) fetch(ctx context.Context) (string, error) {
-	auth, err := authFor(s.Credentials, s.URL)
+	auth, err := s.authFor(s.URL)
 	if err != nil {
 		return "", err
 	}
@@ -81,10 +89,8 @@ func (s Source) fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	remote, err := repo.Remote(gogit.DefaultRemoteName)
-	if err != nil {
-		return "", fmt.Errorf("remote: %w", err)
-	}
+	// The repository keeps its URL as the build has it; what is dialled may have another port.
+	remote := gogit.NewRemote(repo.Storer, &config.RemoteConfig{Name: gogit.DefaultRemoteName, URLs: []string{s.dial(s.URL)}})
 	refs, err := remote.ListContext(ctx, &gogit.ListOptions{Auth: auth, PeelingOption: gogit.AppendPeeled})
 	if err != nil {
 		return "", fmt.Errorf("list references: %w", err)
@@ -103,7 +109,7 @@ func (s Source) fetch(ctx context.Context) (string, error) {
 	if err := checkout(repo, name, commit); err != nil {
 		return "", err
 	}
-	if err := s.submodules(ctx, repo); err != nil {
+	if err := s.submodules(ctx, repo, 0); err != nil {
 		return "", err
 	}
 	return commit.Hash.String(), openUp(s.Dir)
@@ -144,6 +150,7 @@ func (s Source) get(ctx context.Context, repo *gogit.Repository, refs []*plumbin
 	}
 	err := repo.FetchContext(ctx, &gogit.FetchOptions{
 		RefSpecs: []config.RefSpec{"+refs/*:refs/remotes/origin/*"}, Tags: gogit.NoTags, Auth: auth, Force: true,
+		RemoteURL: s.dial(s.URL),
 	})
 	if err != nil && !errors.Is(err, gogit.NoErrAlreadyUpToDate) {
 		return "", plumbing.ZeroHash, fmt.Errorf("fetch: %w", err)
@@ -158,7 +165,7 @@ func (s Source) get(ctx context.Context, repo *gogit.Repository, refs []*plumbin
 func (s Source) getOne(ctx context.Context, repo *gogit.Repository, what string, auth transport.AuthMethod) (plumbing.Hash, error) {
 	err := repo.FetchContext(ctx, &gogit.FetchOptions{
 		RefSpecs: []config.RefSpec{config.RefSpec("+" + what + ":" + fetched.String())},
-		Depth:    1, Tags: gogit.NoTags, Auth: auth, Force: true,
+		Depth:    1, Tags: gogit.NoTags, Auth: auth, Force: true, RemoteURL: s.dial(s.URL),
 	})
 	if err != nil && !errors.Is(err, gogit.NoErrAlreadyUpToDate) {
 		return plumbing.ZeroHash, fmt.Errorf("fetch: %w", err)
@@ -252,7 +259,10 @@ func checkout(repo *gogit.Repository, name plumbing.ReferenceName, commit *objec
 	return nil
 }
 
-func (s Source) submodules(ctx context.Context, repo *gogit.Repository) error {
+// submodules fetches the submodules, each with the credentials for its own place: those for one host must not be shown to
+// another.
+func (s Source) submodules(ctx context.Context, repo *gogit.Repository, depth int) error {
+	const deepest = 10
 	worktree, err := repo.Worktree()
 	if err != nil {
 		return fmt.Errorf("submodules: %w", err)
@@ -261,19 +271,37 @@ func (s Source) submodules(ctx context.Context, repo *gogit.Repository) error {
 	if err != nil {
 		return fmt.Errorf("submodules: %w", err)
 	}
+	if len(modules) > 0 && depth == deepest {
+		return fmt.Errorf("submodules lie deeper than %d in each other", deepest)
+	}
 	for _, m := range modules {
-		auth, err := authFor(s.Credentials, m.Config().URL)
-		if err != nil {
-			return err
-		}
-		err = m.UpdateContext(ctx, &gogit.SubmoduleUpdateOptions{
-			Init: true, Auth: auth, RecurseSubmodules: gogit.DefaultSubmoduleRecursionDepth,
-		})
-		if err != nil {
+		if err := s.submodule(ctx, m, depth); err != nil {
 			return fmt.Errorf("submodule %s: %w", m.Config().Name, err)
 		}
 	}
 	return nil
+}
+
+func (s Source) submodule(ctx context.Context, m *gogit.Submodule, depth int) error {
+	if err := m.Init(); err != nil && !errors.Is(err, gogit.ErrSubmoduleAlreadyInitialized) {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	repo, err := m.Repository()
+	if err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	remote, err := repo.Remote(gogit.DefaultRemoteName) // its URL is whole where that in .gitmodules is relative
+	if err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	auth, err := s.authFor(remote.Config().URLs[0])
+	if err != nil {
+		return err
+	}
+	if err := m.UpdateContext(ctx, &gogit.SubmoduleUpdateOptions{Auth: auth}); err != nil {
+		return err //nolint:wrapcheck // wrapped by the caller
+	}
+	return s.submodules(ctx, repo, depth+1)
 }
 
 // openUp lets every user of the pod write, since steps may run as any.

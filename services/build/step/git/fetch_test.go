@@ -214,9 +214,17 @@ func TestFailures(t *testing.T) {
 	}
 	_ = closed.Close()
 	host := strings.TrimPrefix(strings.TrimSuffix(private.url, "/repo.git"), "http://")
-	ann := credentials.Credential{Name: "ann", Scheme: "http", Host: host, Username: "ann", Password: "secret"}
-	bob := credentials.Credential{Name: "bob", Scheme: "http", Host: host, Username: "bob", Password: "hunter2"}
-	elsewhere := credentials.Credential{Name: "ann", Scheme: "http", Host: "git.example", Username: "ann", Password: "secret"}
+	login := func(secret, host, user, password string) credentials.Credential {
+		host, port, _ := strings.Cut(host, ":")
+		return credentials.Credential{
+			Offer:    credentials.Offer{Secret: secret, Kind: credentials.Password, Place: credentials.Place{Scheme: credentials.HTTP, Host: host, Port: port}},
+			Username: user, Password: password,
+		}
+	}
+	ann, bob, elsewhere := login("ann", host, "ann", "secret"), login("bob", host, "bob", "hunter2"), login("ann", "git.example", "ann", "secret")
+	secure := bob
+	secure.Place.Scheme = credentials.HTTPS
+	broken1 := credentials.Fault{Offer: ann.Offer, Err: errors.New("it has no `username`")}
 
 	for _, c := range []struct {
 		reason string
@@ -229,9 +237,11 @@ func TestFailures(t *testing.T) {
 		{"no such repository", git.Source{URL: strings.Replace(r.url, "repo.git", "none.git", 1), Revision: "main"}, contract.ReasonRepositoryNotFound, "none.git not found"},
 		{"no such folder", git.Source{URL: r.url, Revision: "main", SubPath: "apps/none"}, contract.ReasonSubPathNotFound, `no folder "apps/none"`},
 		{"a file as folder", git.Source{URL: r.url, Revision: "main", SubPath: "README"}, contract.ReasonSubPathNotFound, `no folder "README"`},
-		{"no credentials", git.Source{URL: private.url, Revision: "main"}, contract.ReasonSourceUnauthorized, "refuses access"},
-		{"wrong credentials", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{bob}}, contract.ReasonSourceUnauthorized, "refuses access"},
-		{"credentials for another host", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{elsewhere}}, contract.ReasonSourceUnauthorized, "refuses access"},
+		{"no credentials", git.Source{URL: private.url, Revision: "main"}, contract.ReasonSourceUnauthorized, "give the service account a Secret of type kubernetes.io/basic-auth, annotated build.knative.dev/git-0: http://" + host},
+		{"wrong credentials", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{bob}}, contract.ReasonSourceUnauthorized, `refuses access; it is private, or does not exist: correct the username and password of Secret "bob", which was shown (it is for http://` + host},
+		{"credentials for another host", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{elsewhere}}, contract.ReasonSourceUnauthorized, "annotated build.knative.dev/git-0: http://" + host},
+		{"credentials that would be, over https", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{secure}}, contract.ReasonSourceUnauthorized, `(secret "bob", for https://` + host + `, is not shown over plain http`},
+		{"credentials that cannot be used", git.Source{URL: private.url, Revision: "main", Faults: []credentials.Fault{broken1}}, contract.ReasonSourceUnauthorized, "(secret \"ann\": it has no `username`)"},
 		{"right credentials", git.Source{URL: private.url, Revision: "main", Credentials: []credentials.Credential{elsewhere, ann}}, "", ""},
 		{"a broken server", git.Source{URL: broken.URL + "/repo.git", Revision: "main", Tries: 2}, contract.ReasonSourceUnreachable, "answers 502"},
 		{"no server", git.Source{URL: "http://" + closed.Addr().String() + "/repo.git", Revision: "main"}, contract.ReasonSourceUnreachable, "connection refused"},
