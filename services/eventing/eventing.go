@@ -26,6 +26,7 @@ import (
 
 	"fairlead.dev/services/eventing/controller"
 	"fairlead.dev/services/eventing/kubeservice"
+	"fairlead.dev/services/eventing/older"
 	"fairlead.dev/services/eventing/program"
 )
 
@@ -94,10 +95,14 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 	if s.deps.Kube != nil {
 		deps.Namespaces = s.deps.Kube
 	}
-	err := resource.Register(reg, deps,
+	handlers, err := older.Handlers()
+	if err != nil {
+		return fmt.Errorf("eventing: %w", err)
+	}
+	handlers = append(handlers,
 		resource.Handler{Kind: s.brokers.Kind(), Hooks: brokerHooks()},
 		resource.Handler{Kind: s.triggers.Kind(), Hooks: triggerHooks()})
-	if err != nil {
+	if err := resource.Register(reg, deps, handlers...); err != nil {
 		return fmt.Errorf("eventing: %w", err)
 	}
 	eventingv1.RegisterDispatcherServiceServer(reg, s.server)

@@ -20,6 +20,7 @@ import (
 	"fairlead.dev/services/internal/store"
 
 	"fairlead.dev/services/eventing/delivery"
+	"fairlead.dev/services/eventing/older"
 )
 
 // Annotations and labels that Knative's clients know.
@@ -30,11 +31,9 @@ const (
 
 var writers = resource.WriterAnnotations{Creator: "eventing.knative.dev/creator", LastModifier: "eventing.knative.dev/lastModifier"}
 
-// classes are the broker classes that this service makes: its own, and the one that existing documents name for a broker
+// classes are the broker classes that this service makes: its own, and those that existing documents name for a broker
 // without needs of its own.
-var classes = []string{"Fairlead", "MTChannelBasedBroker"}
-
-const defaultBroker = "default"
+var classes = []string{"Fairlead", "MTChannelBasedBroker", "ChannelBasedBroker"}
 
 func brokerHooks() resource.Hooks {
 	return resource.Hooks{Default: defaultBrokerObject, Validate: validateBroker}
@@ -67,7 +66,7 @@ func defaultTrigger(ctx context.Context, obj, old store.Object) {
 		return
 	}
 	if t.Spec.Broker == "" {
-		t.Spec.Broker = defaultBroker
+		t.Spec.Broker = older.DefaultBroker
 	}
 	defaultNamespace(t.Spec.GetSubscriber(), t.GetMetadata())
 	defaultNamespace(t.Spec.GetDelivery().GetDeadLetterSink(), t.GetMetadata())

@@ -28,6 +28,7 @@ import (
 	"fairlead.dev/services/serving/admission"
 	"fairlead.dev/services/serving/autoscaler"
 	"fairlead.dev/services/serving/configuration"
+	"fairlead.dev/services/serving/older"
 	"fairlead.dev/services/serving/route"
 	"fairlead.dev/services/serving/routing"
 	"fairlead.dev/services/serving/service"
@@ -123,7 +124,11 @@ func (s *Server) Register(reg grpc.ServiceRegistrar) error {
 		Autoscaler: s.cfg.Autoscaler,
 	}
 	deps := resource.Deps{Store: s.deps.Store, Namespaces: s.deps.Namespaces, Log: s.deps.Log}
-	if err := resource.Register(reg, deps, rules.Handlers(s.kinds)...); err != nil {
+	handlers, err := older.Handlers()
+	if err != nil {
+		return fmt.Errorf("serving: %w", err)
+	}
+	if err := resource.Register(reg, deps, append(handlers, rules.Handlers(s.kinds)...)...); err != nil {
 		return fmt.Errorf("serving: %w", err)
 	}
 	servingv1.RegisterRouterServiceServer(reg, s.routers)

@@ -14,7 +14,11 @@ import (
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
+	eventingv1alpha1 "fairlead.dev/gen/go/fairlead/eventing/v1alpha1"
+	eventingv1beta1 "fairlead.dev/gen/go/fairlead/eventing/v1beta1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	servingv1alpha1 "fairlead.dev/gen/go/fairlead/serving/v1alpha1"
+	servingv1beta1 "fairlead.dev/gen/go/fairlead/serving/v1beta1"
 )
 
 // Kind is one kind of object in one version.
@@ -95,7 +99,20 @@ func All() []Kind {
 
 // Versions returns every kind in every version that is served: what All does, and then older forms.
 func Versions() []Kind {
-	return append(All(), []Kind{}...)
+	return append(All(), []Kind{
+		eventingv1alpha1Broker(),
+		eventingv1alpha1Trigger(),
+		eventingv1beta1Broker(),
+		eventingv1beta1Trigger(),
+		servingv1alpha1Configuration(),
+		servingv1alpha1Revision(),
+		servingv1alpha1Route(),
+		servingv1alpha1Service(),
+		servingv1beta1Configuration(),
+		servingv1beta1Revision(),
+		servingv1beta1Route(),
+		servingv1beta1Service(),
+	}...)
 }
 
 // ByMessage returns the kind of a proto message, such as `fairlead.serving.v1.Service`. The second result is false when the
@@ -118,6 +135,14 @@ func ByMessage(name protoreflect.FullName) (Kind, bool) {
 		return eventingv1Broker(), true
 	case "fairlead.eventing.v1.Trigger":
 		return eventingv1Trigger(), true
+	case "fairlead.eventing.v1alpha1.Broker":
+		return eventingv1alpha1Broker(), true
+	case "fairlead.eventing.v1alpha1.Trigger":
+		return eventingv1alpha1Trigger(), true
+	case "fairlead.eventing.v1beta1.Broker":
+		return eventingv1beta1Broker(), true
+	case "fairlead.eventing.v1beta1.Trigger":
+		return eventingv1beta1Trigger(), true
 	case "fairlead.serving.v1.Configuration":
 		return servingv1Configuration(), true
 	case "fairlead.serving.v1.Revision":
@@ -126,6 +151,22 @@ func ByMessage(name protoreflect.FullName) (Kind, bool) {
 		return servingv1Route(), true
 	case "fairlead.serving.v1.Service":
 		return servingv1Service(), true
+	case "fairlead.serving.v1alpha1.Configuration":
+		return servingv1alpha1Configuration(), true
+	case "fairlead.serving.v1alpha1.Revision":
+		return servingv1alpha1Revision(), true
+	case "fairlead.serving.v1alpha1.Route":
+		return servingv1alpha1Route(), true
+	case "fairlead.serving.v1alpha1.Service":
+		return servingv1alpha1Service(), true
+	case "fairlead.serving.v1beta1.Configuration":
+		return servingv1beta1Configuration(), true
+	case "fairlead.serving.v1beta1.Revision":
+		return servingv1beta1Revision(), true
+	case "fairlead.serving.v1beta1.Route":
+		return servingv1beta1Route(), true
+	case "fairlead.serving.v1beta1.Service":
+		return servingv1beta1Service(), true
 	default:
 		return Kind{}, false
 	}
@@ -151,6 +192,14 @@ func ByService(name protoreflect.FullName) (Kind, bool) {
 		return eventingv1Broker(), true
 	case "fairlead.eventing.v1.TriggerService":
 		return eventingv1Trigger(), true
+	case "fairlead.eventing.v1alpha1.BrokerService":
+		return eventingv1alpha1Broker(), true
+	case "fairlead.eventing.v1alpha1.TriggerService":
+		return eventingv1alpha1Trigger(), true
+	case "fairlead.eventing.v1beta1.BrokerService":
+		return eventingv1beta1Broker(), true
+	case "fairlead.eventing.v1beta1.TriggerService":
+		return eventingv1beta1Trigger(), true
 	case "fairlead.serving.v1.ConfigurationService":
 		return servingv1Configuration(), true
 	case "fairlead.serving.v1.RevisionService":
@@ -159,6 +208,22 @@ func ByService(name protoreflect.FullName) (Kind, bool) {
 		return servingv1Route(), true
 	case "fairlead.serving.v1.ServiceService":
 		return servingv1Service(), true
+	case "fairlead.serving.v1alpha1.ConfigurationService":
+		return servingv1alpha1Configuration(), true
+	case "fairlead.serving.v1alpha1.RevisionService":
+		return servingv1alpha1Revision(), true
+	case "fairlead.serving.v1alpha1.RouteService":
+		return servingv1alpha1Route(), true
+	case "fairlead.serving.v1alpha1.ServiceService":
+		return servingv1alpha1Service(), true
+	case "fairlead.serving.v1beta1.ConfigurationService":
+		return servingv1beta1Configuration(), true
+	case "fairlead.serving.v1beta1.RevisionService":
+		return servingv1beta1Revision(), true
+	case "fairlead.serving.v1beta1.RouteService":
+		return servingv1beta1Route(), true
+	case "fairlead.serving.v1beta1.ServiceService":
+		return servingv1beta1Service(), true
 	default:
 		return Kind{}, false
 	}
@@ -184,6 +249,14 @@ func ByResource(group, version, plural string) (Kind, bool) {
 		return eventingv1Broker(), true
 	case [3]string{"eventing.knative.dev", "v1", "triggers"}:
 		return eventingv1Trigger(), true
+	case [3]string{"eventing.knative.dev", "v1alpha1", "brokers"}:
+		return eventingv1alpha1Broker(), true
+	case [3]string{"eventing.knative.dev", "v1alpha1", "triggers"}:
+		return eventingv1alpha1Trigger(), true
+	case [3]string{"eventing.knative.dev", "v1beta1", "brokers"}:
+		return eventingv1beta1Broker(), true
+	case [3]string{"eventing.knative.dev", "v1beta1", "triggers"}:
+		return eventingv1beta1Trigger(), true
 	case [3]string{"serving.knative.dev", "v1", "configurations"}:
 		return servingv1Configuration(), true
 	case [3]string{"serving.knative.dev", "v1", "revisions"}:
@@ -192,6 +265,22 @@ func ByResource(group, version, plural string) (Kind, bool) {
 		return servingv1Route(), true
 	case [3]string{"serving.knative.dev", "v1", "services"}:
 		return servingv1Service(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "configurations"}:
+		return servingv1alpha1Configuration(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "revisions"}:
+		return servingv1alpha1Revision(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "routes"}:
+		return servingv1alpha1Route(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "services"}:
+		return servingv1alpha1Service(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "configurations"}:
+		return servingv1beta1Configuration(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "revisions"}:
+		return servingv1beta1Revision(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "routes"}:
+		return servingv1beta1Route(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "services"}:
+		return servingv1beta1Service(), true
 	default:
 		return Kind{}, false
 	}
@@ -217,6 +306,14 @@ func ByKind(group, version, kind string) (Kind, bool) {
 		return eventingv1Broker(), true
 	case [3]string{"eventing.knative.dev", "v1", "Trigger"}:
 		return eventingv1Trigger(), true
+	case [3]string{"eventing.knative.dev", "v1alpha1", "Broker"}:
+		return eventingv1alpha1Broker(), true
+	case [3]string{"eventing.knative.dev", "v1alpha1", "Trigger"}:
+		return eventingv1alpha1Trigger(), true
+	case [3]string{"eventing.knative.dev", "v1beta1", "Broker"}:
+		return eventingv1beta1Broker(), true
+	case [3]string{"eventing.knative.dev", "v1beta1", "Trigger"}:
+		return eventingv1beta1Trigger(), true
 	case [3]string{"serving.knative.dev", "v1", "Configuration"}:
 		return servingv1Configuration(), true
 	case [3]string{"serving.knative.dev", "v1", "Revision"}:
@@ -225,6 +322,22 @@ func ByKind(group, version, kind string) (Kind, bool) {
 		return servingv1Route(), true
 	case [3]string{"serving.knative.dev", "v1", "Service"}:
 		return servingv1Service(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "Configuration"}:
+		return servingv1alpha1Configuration(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "Revision"}:
+		return servingv1alpha1Revision(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "Route"}:
+		return servingv1alpha1Route(), true
+	case [3]string{"serving.knative.dev", "v1alpha1", "Service"}:
+		return servingv1alpha1Service(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "Configuration"}:
+		return servingv1beta1Configuration(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "Revision"}:
+		return servingv1beta1Revision(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "Route"}:
+		return servingv1beta1Route(), true
+	case [3]string{"serving.knative.dev", "v1beta1", "Service"}:
+		return servingv1beta1Service(), true
 	default:
 		return Kind{}, false
 	}
@@ -380,6 +493,97 @@ func eventingv1Trigger() Kind {
 	}
 }
 
+func eventingv1alpha1Broker() Kind {
+	return Kind{
+		Group:      "eventing.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Broker",
+		Plural:     "brokers",
+		Singular:   "broker",
+		Categories: []string{"all", "knative", "eventing"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+			{Name: "URL", Type: "string", JSONPath: ".status.address.url"},
+			{Name: "Hostname", Type: "string", JSONPath: ".status.address.hostname"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.eventing.v1alpha1.Broker",
+		Service:       "fairlead.eventing.v1alpha1.BrokerService",
+		New:           func() proto.Message { return new(eventingv1alpha1.Broker) },
+	}
+}
+
+func eventingv1alpha1Trigger() Kind {
+	return Kind{
+		Group:      "eventing.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Trigger",
+		Plural:     "triggers",
+		Singular:   "trigger",
+		Categories: []string{"all", "knative", "eventing"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+			{Name: "Broker", Type: "string", JSONPath: ".spec.broker"},
+			{Name: "Subscriber_URI", Type: "string", JSONPath: ".status.subscriberUri"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.eventing.v1alpha1.Trigger",
+		Service:       "fairlead.eventing.v1alpha1.TriggerService",
+		New:           func() proto.Message { return new(eventingv1alpha1.Trigger) },
+	}
+}
+
+func eventingv1beta1Broker() Kind {
+	return Kind{
+		Group:      "eventing.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Broker",
+		Plural:     "brokers",
+		Singular:   "broker",
+		Categories: []string{"all", "knative", "eventing"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+			{Name: "URL", Type: "string", JSONPath: ".status.address.url"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.eventing.v1beta1.Broker",
+		Service:       "fairlead.eventing.v1beta1.BrokerService",
+		New:           func() proto.Message { return new(eventingv1beta1.Broker) },
+	}
+}
+
+func eventingv1beta1Trigger() Kind {
+	return Kind{
+		Group:      "eventing.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Trigger",
+		Plural:     "triggers",
+		Singular:   "trigger",
+		Categories: []string{"all", "knative", "eventing"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+			{Name: "Broker", Type: "string", JSONPath: ".spec.broker"},
+			{Name: "Subscriber_URI", Type: "string", JSONPath: ".status.subscriberUri"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.eventing.v1beta1.Trigger",
+		Service:       "fairlead.eventing.v1beta1.TriggerService",
+		New:           func() proto.Message { return new(eventingv1beta1.Trigger) },
+	}
+}
+
 func servingv1Configuration() Kind {
 	return Kind{
 		Group:      "serving.knative.dev",
@@ -471,5 +675,199 @@ func servingv1Service() Kind {
 		Message: "fairlead.serving.v1.Service",
 		Service: "fairlead.serving.v1.ServiceService",
 		New:     func() proto.Message { return new(servingv1.Service) },
+	}
+}
+
+func servingv1alpha1Configuration() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Configuration",
+		Plural:     "configurations",
+		Singular:   "configuration",
+		ShortNames: []string{"config", "cfg"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "LatestCreated", Type: "string", JSONPath: ".status.latestCreatedRevisionName"},
+			{Name: "LatestReady", Type: "string", JSONPath: ".status.latestReadyRevisionName"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1alpha1.Configuration",
+		Service:       "fairlead.serving.v1alpha1.ConfigurationService",
+		New:           func() proto.Message { return new(servingv1alpha1.Configuration) },
+	}
+}
+
+func servingv1alpha1Revision() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Revision",
+		Plural:     "revisions",
+		Singular:   "revision",
+		ShortNames: []string{"rev"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Config Name", Type: "string", JSONPath: ".metadata.labels['serving\\.knative\\.dev/configuration']"},
+			{Name: "Generation", Type: "string", JSONPath: ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1alpha1.Revision",
+		Service:       "fairlead.serving.v1alpha1.RevisionService",
+		New:           func() proto.Message { return new(servingv1alpha1.Revision) },
+	}
+}
+
+func servingv1alpha1Route() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Route",
+		Plural:     "routes",
+		Singular:   "route",
+		ShortNames: []string{"rt"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Domain", Type: "string", JSONPath: ".status.domain"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1alpha1.Route",
+		Service:       "fairlead.serving.v1alpha1.RouteService",
+		New:           func() proto.Message { return new(servingv1alpha1.Route) },
+	}
+}
+
+func servingv1alpha1Service() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1alpha1",
+		Kind:       "Service",
+		Plural:     "services",
+		Singular:   "service",
+		ShortNames: []string{"kservice", "ksvc"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Domain", Type: "string", JSONPath: ".status.domain"},
+			{Name: "LatestCreated", Type: "string", JSONPath: ".status.latestCreatedRevisionName"},
+			{Name: "LatestReady", Type: "string", JSONPath: ".status.latestReadyRevisionName"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1alpha1.Service",
+		Service:       "fairlead.serving.v1alpha1.ServiceService",
+		New:           func() proto.Message { return new(servingv1alpha1.Service) },
+	}
+}
+
+func servingv1beta1Configuration() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Configuration",
+		Plural:     "configurations",
+		Singular:   "configuration",
+		ShortNames: []string{"config", "cfg"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "LatestCreated", Type: "string", JSONPath: ".status.latestCreatedRevisionName"},
+			{Name: "LatestReady", Type: "string", JSONPath: ".status.latestReadyRevisionName"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1beta1.Configuration",
+		Service:       "fairlead.serving.v1beta1.ConfigurationService",
+		New:           func() proto.Message { return new(servingv1beta1.Configuration) },
+	}
+}
+
+func servingv1beta1Revision() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Revision",
+		Plural:     "revisions",
+		Singular:   "revision",
+		ShortNames: []string{"rev"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "Config Name", Type: "string", JSONPath: ".metadata.labels['serving\\.knative\\.dev/configuration']"},
+			{Name: "Generation", Type: "string", JSONPath: ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+			{Name: "Actual Replicas", Type: "integer", JSONPath: ".status.actualReplicas"},
+			{Name: "Desired Replicas", Type: "integer", JSONPath: ".status.desiredReplicas"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1beta1.Revision",
+		Service:       "fairlead.serving.v1beta1.RevisionService",
+		New:           func() proto.Message { return new(servingv1beta1.Revision) },
+	}
+}
+
+func servingv1beta1Route() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Route",
+		Plural:     "routes",
+		Singular:   "route",
+		ShortNames: []string{"rt"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "URL", Type: "string", JSONPath: ".status.url"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1beta1.Route",
+		Service:       "fairlead.serving.v1beta1.RouteService",
+		New:           func() proto.Message { return new(servingv1beta1.Route) },
+	}
+}
+
+func servingv1beta1Service() Kind {
+	return Kind{
+		Group:      "serving.knative.dev",
+		Version:    "v1beta1",
+		Kind:       "Service",
+		Plural:     "services",
+		Singular:   "service",
+		ShortNames: []string{"kservice", "ksvc"},
+		Categories: []string{"all", "knative", "serving"},
+		Namespaced: true,
+		HasStatus:  true,
+		Columns: []Column{
+			{Name: "URL", Type: "string", JSONPath: ".status.url"},
+			{Name: "LatestCreated", Type: "string", JSONPath: ".status.latestCreatedRevisionName"},
+			{Name: "LatestReady", Type: "string", JSONPath: ".status.latestReadyRevisionName"},
+			{Name: "Ready", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].status"},
+			{Name: "Reason", Type: "string", JSONPath: ".status.conditions[?(@.type==\"Ready\")].reason"},
+		},
+		StoredVersion: "v1",
+		Message:       "fairlead.serving.v1beta1.Service",
+		Service:       "fairlead.serving.v1beta1.ServiceService",
+		New:           func() proto.Message { return new(servingv1beta1.Service) },
 	}
 }

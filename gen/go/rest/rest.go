@@ -15,7 +15,11 @@ import (
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	eventingv1 "fairlead.dev/gen/go/fairlead/eventing/v1"
+	eventingv1alpha1 "fairlead.dev/gen/go/fairlead/eventing/v1alpha1"
+	eventingv1beta1 "fairlead.dev/gen/go/fairlead/eventing/v1beta1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
+	servingv1alpha1 "fairlead.dev/gen/go/fairlead/serving/v1alpha1"
+	servingv1beta1 "fairlead.dev/gen/go/fairlead/serving/v1beta1"
 )
 
 // Handler has a mux answer the paths of a service by calls over a connection.
@@ -35,9 +39,21 @@ func Handlers() []Handler {
 		buildv1.RegisterLogServiceHandler,
 		eventingv1.RegisterBrokerServiceHandler,
 		eventingv1.RegisterTriggerServiceHandler,
+		eventingv1alpha1.RegisterBrokerServiceHandler,
+		eventingv1alpha1.RegisterTriggerServiceHandler,
+		eventingv1beta1.RegisterBrokerServiceHandler,
+		eventingv1beta1.RegisterTriggerServiceHandler,
 		servingv1.RegisterConfigurationServiceHandler,
 		servingv1.RegisterRevisionServiceHandler,
 		servingv1.RegisterRouteServiceHandler,
 		servingv1.RegisterServiceServiceHandler,
+		servingv1alpha1.RegisterConfigurationServiceHandler,
+		servingv1alpha1.RegisterRevisionServiceHandler,
+		servingv1alpha1.RegisterRouteServiceHandler,
+		servingv1alpha1.RegisterServiceServiceHandler,
+		servingv1beta1.RegisterConfigurationServiceHandler,
+		servingv1beta1.RegisterRevisionServiceHandler,
+		servingv1beta1.RegisterRouteServiceHandler,
+		servingv1beta1.RegisterServiceServiceHandler,
 	}
 }

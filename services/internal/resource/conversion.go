@@ -5,7 +5,9 @@ package resource
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/store"
@@ -20,6 +22,14 @@ type Conversion struct {
 	ToStored func(older store.Object) (store.Object, error)
 	// FromStored returns the older form of an object.
 	FromStored func(stored store.Object) (store.Object, error)
+	// Annotations are what ToStored may note on the object that it returns, such as in which of several ways the older form
+	// said it. FromStored reads them, as controllers may. Older objects are served without them.
+	Annotations []string
+	// Warnings are what the writer of an older object is told beside the answer, such as that nothing acts on a field; nil
+	// means none.
+	Warnings func(older store.Object) []string
+	// Field returns where an older object says what the stored form has at a field, for faults; nil means that it says it there.
+	Field func(older store.Object, stored string) string
 }
 
 // older is what the server of an older form does beyond that of the stored form.
@@ -66,10 +76,14 @@ func (s *server) toStored(ctx context.Context, obj, old store.Object) (store.Obj
 	if err != nil {
 		return nil, err
 	}
-	if old != nil {
-		return s.older.stored.next(ctx, out, old)
+	if s.older.Warnings != nil {
+		warn(ctx, s.older.Warnings(obj))
 	}
-	return out, s.older.stored.admit(ctx, out, nil)
+	if old == nil {
+		return out, s.older.inItsWords(obj, s.older.stored.admit(ctx, out, nil))
+	}
+	out, err = s.older.stored.next(ctx, out, old)
+	return out, s.older.inItsWords(obj, err)
 }
 
 // toStoredStatus returns what is stored for an object whose status alone has changed.
@@ -77,16 +91,16 @@ func (s *server) toStoredStatus(obj, old store.Object) (store.Object, error) {
 	if s.older == nil {
 		return obj, nil
 	}
-	out, err := s.older.ToStored(obj)
+	out, err := s.older.up(obj)
 	if err != nil {
 		return nil, s.older.fault(obj, err)
 	}
 	// What the status has that the older form cannot say stays as it is.
-	said, err := s.older.FromStored(old)
+	said, err := s.older.down(old)
 	if err != nil {
 		return nil, apierror.Internal(err)
 	}
-	if said, err = s.older.ToStored(said); err != nil {
+	if said, err = s.older.up(said); err != nil {
 		return nil, apierror.Internal(err)
 	}
 	kept, err := leftover(old, said, subresourceStatus)
@@ -99,13 +113,39 @@ func (s *server) toStoredStatus(obj, old store.Object) (store.Object, error) {
 	return s.older.stored.nextStatus(out, old)
 }
 
-// fromStored returns the older form of a stored object, with what it cannot say in an annotation.
-func (o *older) fromStored(obj store.Object) (store.Object, error) {
-	out, err := o.FromStored(obj)
+// up returns the stored form of an older object, with its metadata and what ToStored has noted.
+func (o *older) up(obj store.Object) (store.Object, error) {
+	made, err := o.ToStored(obj)
 	if err != nil {
 		return nil, err
 	}
-	again, err := o.ToStored(out)
+	out := o.stored.with(made, obj)
+	for _, key := range o.Annotations {
+		annotate(out.GetMetadata(), key, made.GetMetadata().GetAnnotations()[key])
+	}
+	return out, nil
+}
+
+// down returns the older form of a stored object, with its metadata but for what ToStored has noted.
+func (o *older) down(obj store.Object) (store.Object, error) {
+	made, err := o.FromStored(obj)
+	if err != nil {
+		return nil, err
+	}
+	out := o.form.with(made, obj)
+	for _, key := range o.Annotations {
+		annotate(out.GetMetadata(), key, "")
+	}
+	return out, nil
+}
+
+// fromStored returns the older form of a stored object, with what it cannot say in an annotation.
+func (o *older) fromStored(obj store.Object) (store.Object, error) {
+	out, err := o.down(obj)
+	if err != nil {
+		return nil, err
+	}
+	again, err := o.up(out)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +153,6 @@ func (o *older) fromStored(obj store.Object) (store.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	out = o.form.with(out, obj)
 	if out, err = o.form.giveBack(out, wire.AnnotationConversion+o.form.Kind.Version); err != nil {
 		return nil, err
 	}
@@ -122,11 +161,11 @@ func (o *older) fromStored(obj store.Object) (store.Object, error) {
 
 // toStored returns the stored form of an older one, with what the stored form cannot say in an annotation.
 func (o *older) toStored(obj store.Object) (store.Object, error) {
-	out, err := o.ToStored(obj)
+	out, err := o.up(obj)
 	if err != nil {
 		return nil, o.fault(obj, err)
 	}
-	again, err := o.FromStored(out)
+	again, err := o.down(out)
 	if err != nil {
 		return nil, o.fault(obj, err)
 	}
@@ -134,7 +173,6 @@ func (o *older) toStored(obj store.Object) (store.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	out = o.stored.with(out, obj)
 	key := wire.AnnotationConversion + o.stored.Kind.Version
 	text := obj.GetMetadata().GetAnnotations()[key]
 	if out, err = o.stored.giveBack(out, key); err != nil {
@@ -142,6 +180,19 @@ func (o *older) toStored(obj store.Object) (store.Object, error) {
 			"metadata.annotations["+key+"]", fmt.Sprintf("Invalid value: %.64q: %v; leave it as the server gave it, or remove it", text, err))})
 	}
 	return out, note(out, wire.AnnotationConversion+o.form.Kind.Version, kept)
+}
+
+// inItsWords tells faults of the stored form as faults of the older object that it was made of.
+func (o *older) inItsWords(obj store.Object, err error) error {
+	e, ok := errors.AsType[*apierror.Error](err)
+	if !ok || e.Reason != apierror.ReasonInvalid || len(e.Causes) == 0 || o.Field == nil {
+		return err
+	}
+	causes := slices.Clone(e.Causes)
+	for i := range causes {
+		causes[i].Field = o.Field(obj, causes[i].Field)
+	}
+	return apierror.InvalidObject(o.form.resource, e.Name, causes)
 }
 
 // fault is what a caller is told of an object that cannot be converted.

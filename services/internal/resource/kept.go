@@ -48,7 +48,15 @@ func leftover(has, said store.Object, only protoreflect.Name) ([]kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	return differences(nil, nil, was, is), nil
+	all := differences(nil, nil, was, is)
+	if len(all) <= maxKept {
+		return all, nil
+	}
+	all = all[:0] // as few as there can be
+	for _, f := range slices.Sorted(maps.Keys(is)) {
+		all = append(all, kept{Path: []string{f}, Was: was[f], Is: is[f]})
+	}
+	return all, nil
 }
 
 // documentOf returns an object's fields as JSON.
@@ -88,124 +96,213 @@ func decodeNumbers(data []byte, into any) error {
 
 // differences appends to out where is differs from was. nil stands for what is absent.
 func differences(out []kept, path []string, was, is any) []kept {
+	switch a := was.(type) {
+	case map[string]any:
+		if b, ok := is.(map[string]any); ok {
+			return differentFields(out, path, a, b)
+		}
+	case []any:
+		if b, ok := is.([]any); ok {
+			return differentItems(out, path, a, b)
+		}
+	}
 	if reflect.DeepEqual(was, is) {
 		return out
 	}
-	a, b := children(was), children(is)
-	if a == nil || b == nil || isList(was) != isList(is) {
-		return append(out, kept{Path: slices.Clone(path), Was: was, Is: is})
-	}
-	if isList(was) && !sameKeys(was, is) {
-		return append(out, kept{Path: slices.Clone(path), Was: was, Is: is})
-	}
-	keys := slices.Collect(maps.Keys(a))
-	for k := range b {
-		if _, ok := a[k]; !ok {
+	return append(out, kept{Path: slices.Clone(path), Was: was, Is: is})
+}
+
+func differentFields(out []kept, path []string, was, is map[string]any) []kept {
+	keys := slices.Collect(maps.Keys(was))
+	for k := range is {
+		if _, ok := was[k]; !ok {
 			keys = append(keys, k)
 		}
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		out = differences(out, append(path, k), a[k], b[k])
+		out = differences(out, append(path, k), was[k], is[k])
 	}
 	return out
 }
 
-func isList(v any) bool {
-	_, ok := v.([]any)
-	return ok
-}
-
-// sameKeys tells whether two lists are keyed alike, so that they can be compared item by item.
-func sameKeys(a, b any) bool {
-	x, y := a.([]any), b.([]any) //nolint:forcetypeassert // callers know that they are
-	return itemNames(x) != nil && itemNames(y) != nil || len(x) == len(y)
-}
-
-// children returns what an object or a list holds, by path element; nil for other values.
-func children(v any) map[string]any {
-	switch v := v.(type) {
-	case map[string]any:
-		return v
-	case []any:
-		out := make(map[string]any, len(v))
-		names := itemNames(v)
-		for i, item := range v {
-			if names != nil {
-				out[names[i]] = item
-			} else {
-				out[strconv.Itoa(i)+"/"+strconv.Itoa(len(v))] = item
-			}
+// differentItems compares lists by the names of their items, or else by their places, or else as a whole.
+func differentItems(out []kept, path []string, was, is []any) []kept {
+	if names, ok := commonNames(was, is); ok {
+		a, b := indexOf(itemNames(was)), indexOf(itemNames(is))
+		for _, name := range names {
+			out = differences(out, append(path, name), itemAt(was, a, name), itemAt(is, b, name))
 		}
 		return out
-	default:
-		return nil
 	}
+	if len(was) != len(is) {
+		return append(out, kept{Path: slices.Clone(path), Was: was, Is: is})
+	}
+	for i := range was {
+		out = differences(out, append(path, placeElement(i, len(was))), was[i], is[i])
+	}
+	return out
 }
+
+// commonNames returns the names of the items of two lists, those of the first before those that the second adds. The second
+// result is false where names do not tell what the second list is like: it has to keep the order of the first, and to have
+// what it adds at its end.
+func commonNames(was, is []any) ([]string, bool) {
+	a, b := itemNames(was), itemNames(is)
+	if a == nil || b == nil {
+		return nil, false
+	}
+	inA, inB := indexOf(a), indexOf(b)
+	all, next := slices.Clone(a), 0
+	for _, name := range a {
+		if i, ok := inB[name]; ok {
+			if i != next {
+				return nil, false
+			}
+			next++
+		}
+	}
+	for _, name := range b {
+		if _, ok := inA[name]; !ok {
+			all = append(all, name)
+		}
+	}
+	return all, true
+}
+
+func indexOf(names []string) map[string]int {
+	out := make(map[string]int, len(names))
+	for i, name := range names {
+		out[name] = i
+	}
+	return out
+}
+
+func itemAt(list []any, index map[string]int, name string) any {
+	if i, ok := index[name]; ok {
+		return list[i]
+	}
+	return nil
+}
+
+// nameElement begins the path elements of items that are found by name.
+const nameElement = "name="
+
+func placeElement(i, length int) string { return strconv.Itoa(i) + "/" + strconv.Itoa(length) }
 
 // itemNames returns the path elements of a list whose items are objects with names of their own; nil for other lists.
 func itemNames(list []any) []string {
 	out := make([]string, len(list))
+	seen := make(map[string]struct{}, len(list))
 	for i, item := range list {
 		object, _ := item.(map[string]any)
 		name, _ := object["name"].(string)
-		out[i] = "name=" + name
-		if name == "" || slices.Contains(out[:i], out[i]) {
+		if _, twice := seen[name]; twice || name == "" {
 			return nil
 		}
+		seen[name] = struct{}{}
+		out[i] = nameElement + name
 	}
 	return out
 }
 
-// put gives a place in v its value again, and returns v as it is then.
-func put(v any, k kept) any {
-	if len(k.Path) == 0 {
-		if reflect.DeepEqual(v, k.Was) {
-			return k.Is
-		}
-		return v
-	}
-	rest := kept{Path: k.Path[1:], Was: k.Was, Is: k.Is}
-	switch v := v.(type) {
-	case map[string]any:
-		if next := put(v[k.Path[0]], rest); next == nil {
-			delete(v, k.Path[0])
-		} else {
-			v[k.Path[0]] = next
-		}
-		return v
-	case []any:
-		return putItem(v, k.Path[0], rest)
-	default:
-		return v // somebody has put another value in the place of the whole
-	}
+// place is a place in a document at which values are given back, and those within it.
+type place struct {
+	values []kept
+	// elements are the keys of within, in the order in which they came.
+	elements []string
+	within   map[string]*place
 }
 
-// putItem is put for an item of a list.
-func putItem(list []any, element string, rest kept) any {
-	if strings.HasPrefix(element, "name=") {
-		i := slices.Index(itemNames(list), element)
-		switch {
-		case i >= 0:
-			if next := put(list[i], rest); next != nil {
-				list[i] = next
-				return list
+// placesOf orders what is kept by place, so that a document is gone through once.
+func placesOf(all []kept) *place {
+	root := &place{}
+	for _, k := range all {
+		p := root
+		for _, element := range k.Path {
+			next := p.within[element]
+			if next == nil {
+				next = &place{}
+				if p.within == nil {
+					p.within = map[string]*place{}
+				}
+				p.within[element] = next
+				p.elements = append(p.elements, element)
 			}
-			return slices.Delete(list, i, i+1)
-		case len(rest.Path) == 0 && rest.Was == nil && rest.Is != nil:
-			return append(list, rest.Is)
+			p = next
 		}
+		p.values = append(p.values, k)
+	}
+	return root
+}
+
+// put gives a value, and what it holds, their values again, and returns the value as it is then. Where somebody has put
+// another value in the place of the whole, what it held is not given back.
+func (p *place) put(v any) any {
+	for _, k := range p.values {
+		if reflect.DeepEqual(v, k.Was) {
+			v = k.Is
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, element := range p.elements {
+			if next := p.within[element].put(v[element]); next == nil {
+				delete(v, element)
+			} else {
+				v[element] = next
+			}
+		}
+	case []any:
+		if len(p.elements) > 0 {
+			return p.putItems(v)
+		}
+	}
+	return v
+}
+
+// putItems is put for the items of a list.
+func (p *place) putItems(list []any) any {
+	index, length := indexOf(itemNames(list)), len(list)
+	gone := map[int]struct{}{}
+	for _, element := range p.elements {
+		i, there := index[element]
+		named := strings.HasPrefix(element, nameElement)
+		if !named {
+			i, there = placeIn(element, length)
+		}
+		switch {
+		case !there:
+			if next := p.within[element].put(nil); named && next != nil {
+				list = append(list, next)
+			}
+			continue
+		case named:
+			delete(gone, i)
+		}
+		if next := p.within[element].put(list[i]); next != nil {
+			list[i] = next
+		} else if named {
+			gone[i] = struct{}{}
+		}
+	}
+	if len(gone) == 0 {
 		return list
 	}
-	index, length, _ := strings.Cut(element, "/")
-	i, err := strconv.Atoi(index)
-	if err != nil || length != strconv.Itoa(len(list)) || i < 0 || i >= len(list) {
-		return list
+	left := make([]any, 0, len(list))
+	for i, item := range list {
+		if _, ok := gone[i]; !ok {
+			left = append(left, item)
+		}
 	}
-	if next := put(list[i], rest); next != nil {
-		list[i] = next
-	}
-	return list
+	return left
+}
+
+// placeIn reads the path element of an item without a name, of a list that still has its length.
+func placeIn(element string, length int) (int, bool) {
+	at, of, _ := strings.Cut(element, "/")
+	i, err := strconv.Atoi(at)
+	return i, err == nil && of == strconv.Itoa(length) && i >= 0 && i < length
 }
 
 // restore returns obj with what was kept. obj itself stays as it is.
@@ -217,10 +314,7 @@ func (s *server) restore(obj store.Object, all []kept) (store.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range all {
-		put(document, k)
-	}
-	data, err := json.Marshal(document)
+	data, err := json.Marshal(placesOf(all).put(document))
 	if err != nil {
 		return nil, apierror.Internal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/serving/autoscaler"
+	"fairlead.dev/services/serving/older"
 )
 
 // Rules are what an installation allows and assumes.
@@ -94,6 +95,9 @@ func (r Rules) validateService(obj, old *servingv1.Service) []apierror.Cause {
 	f := &faults{}
 	f.metadata(obj.GetMetadata())
 	template := obj.GetSpec().GetTemplate()
+	if older.Manual(obj) {
+		return f.causes
+	}
 	if template == nil {
 		f.add(apierror.Required("spec.template", "a Service needs a template of its revisions"))
 	} else {

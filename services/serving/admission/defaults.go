@@ -13,6 +13,7 @@ import (
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/serving/names"
+	"fairlead.dev/services/serving/older"
 )
 
 const wholePercent = 100
@@ -24,7 +25,7 @@ func (r Rules) defaultService(ctx context.Context, obj, old *servingv1.Service) 
 		obj.Spec = &servingv1.ServiceSpec{}
 	}
 	r.defaultTemplate(obj.GetSpec().GetTemplate())
-	if len(obj.GetSpec().GetTraffic()) == 0 {
+	if len(obj.GetSpec().GetTraffic()) == 0 && !older.Manual(obj) {
 		obj.Spec.Traffic = []*servingv1.TrafficTarget{{Percent: proto.Int64(wholePercent)}}
 	}
 	defaultTraffic(obj.GetSpec().GetTraffic())

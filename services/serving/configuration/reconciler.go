@@ -7,6 +7,7 @@ package configuration
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/serving/names"
+	"fairlead.dev/services/serving/older"
 	"fairlead.dev/services/serving/ownership"
 )
 
@@ -29,7 +31,11 @@ const (
 	ReasonRevisionFailed    = "RevisionFailed"
 	ReasonRevisionNameTaken = "RevisionNameTaken"
 	ReasonRevisionDeploying = "RevisionDeploying"
+	ReasonNotBuilt          = "NotBuilt"
 )
+
+// BuildSucceeded is the condition of a configuration with a build, besides Ready. It has no part in Ready.
+const BuildSucceeded = "BuildSucceeded"
 
 // Reconciler makes revisions of configurations.
 type Reconciler struct {
@@ -122,6 +128,7 @@ func (r *Reconciler) wanted(config *servingv1.Configuration) *servingv1.Revision
 	if who := ownership.Creator(m); who != "" {
 		annotations[names.AnnotationCreator] = who
 	}
+	older.HandDown(annotations, m)
 	spec, _ := proto.Clone(template.GetSpec()).(*servingv1.RevisionSpec)
 	return &servingv1.Revision{
 		Metadata: &metav1.ObjectMeta{
@@ -175,6 +182,12 @@ func status(config *servingv1.Configuration, s *run, revisions []*servingv1.Revi
 	st.LatestReadyRevisionName = newestReady(st.GetLatestReadyRevisionName(), revisions)
 	value, reason, message := readiness(s)
 	st.Conditions = condition.Set(st.GetConditions(), s.now, condition.Ready, value, reason, message)
+	if config.GetMetadata().GetAnnotations()[names.AnnotationBuild] != "" {
+		st.Conditions = condition.Set(st.GetConditions(), s.now, BuildSucceeded, condition.Unknown, ReasonNotBuilt,
+			"build is kept, but not acted on: no image is built, and the revisions run the image that the registry has")
+	} else {
+		st.Conditions = slices.DeleteFunc(st.GetConditions(), func(c *metav1.Condition) bool { return c.GetType() == BuildSucceeded })
+	}
 	return st
 }
 

@@ -37,6 +37,10 @@ const (
 	AnnotationLastModifier     = "serving.knative.dev/lastModifier"
 	AnnotationProgressDeadline = "serving.knative.dev/progress-deadline"
 	AnnotationLastApplied      = "kubectl.kubernetes.io/last-applied-configuration"
+	// AnnotationForm holds, on stored objects, in which of its ways v1alpha1 says what they say.
+	AnnotationForm = "serving.fairlead.dev/v1alpha1"
+	// AnnotationBuild holds the `build` of a Configuration in v1alpha1, as JSON.
+	AnnotationBuild = "serving.fairlead.dev/build"
 )
 
 // The names that a container gets to know, as environment variables.

@@ -10,6 +10,7 @@ import (
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/wire"
 	"fairlead.dev/services/serving/names"
 )
 
@@ -35,11 +36,20 @@ func IsFor(m, owner *metav1.ObjectMeta) bool {
 func Inherit(annotations map[string]string) map[string]string {
 	out := map[string]string{}
 	for key, value := range annotations {
-		if !strings.HasPrefix(key, "kubectl.kubernetes.io/") && !strings.HasPrefix(key, "fairlead.dev/") {
+		if !ofOneObject(key) {
 			out[key] = value
 		}
 	}
 	return out
+}
+
+func ofOneObject(key string) bool {
+	for _, prefix := range []string{"kubectl.kubernetes.io/", "fairlead.dev/", wire.AnnotationConversion} {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return key == names.AnnotationForm || key == names.AnnotationBuild
 }
 
 // Labels returns labels with some more.

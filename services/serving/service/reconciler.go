@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/services/internal/reconcile"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/serving/names"
+	"fairlead.dev/services/serving/older"
 	"fairlead.dev/services/serving/ownership"
 )
 
@@ -33,6 +34,7 @@ const (
 	ReasonNotOwned           = "NotOwned"
 	ReasonOutOfDate          = "OutOfDate"
 	ReasonTrafficNotMigrated = "TrafficNotMigrated"
+	ReasonManual             = "Manual"
 )
 
 // Reconciler keeps Services.
@@ -58,7 +60,7 @@ func (r *Reconciler) Sources(s *store.Store) []reconcile.Source {
 	service := func(obj store.Object) []store.Key {
 		name := obj.GetMetadata().GetLabels()[names.LabelService]
 		if name == "" {
-			return nil
+			name = obj.GetMetadata().GetName() // a user's own stands in the way of a service of its name, until it goes
 		}
 		return []store.Key{{Namespace: obj.GetMetadata().GetNamespace(), Name: name}}
 	}
@@ -108,13 +110,24 @@ func (r *Reconciler) metadata(service *servingv1.Service) *metav1.ObjectMeta {
 }
 
 func (r *Reconciler) configuration(ctx context.Context, s *run) (reconcile.Outcome, error) {
+	if older.Manual(s.service) {
+		return reconcile.Go, nil // the user keeps both
+	}
 	want := &servingv1.Configuration{Metadata: r.metadata(s.service), Spec: &servingv1.ConfigurationSpec{Template: s.service.GetSpec().GetTemplate()}}
+	m := s.service.GetMetadata()
+	older.HandDown(want.GetMetadata().GetAnnotations(), m)
+	if build := m.GetAnnotations()[names.AnnotationBuild]; build != "" {
+		want.Metadata.Annotations[names.AnnotationBuild] = build
+	}
 	got, err := ensure(ctx, r.configurations, want, s.service.GetMetadata(), func(to, from *servingv1.Configuration) { to.Spec = from.GetSpec() })
 	s.config = got
 	return reconcile.Go, err
 }
 
 func (r *Reconciler) route(ctx context.Context, s *run) (reconcile.Outcome, error) {
+	if older.Manual(s.service) {
+		return reconcile.Go, nil
+	}
 	want := &servingv1.Route{Metadata: r.metadata(s.service), Spec: &servingv1.RouteSpec{}}
 	for _, t := range s.service.GetSpec().GetTraffic() {
 		to, _ := proto.Clone(t).(*servingv1.TrafficTarget)
@@ -200,8 +213,17 @@ func status(st *servingv1.ServiceStatus, s *run) *servingv1.ServiceStatus {
 	if s.route != nil {
 		st.Url, st.Address, st.Traffic = s.route.GetStatus().GetUrl(), s.route.GetStatus().GetAddress(), s.route.GetStatus().GetTraffic()
 	}
-	set(ConfigurationsReady, configurationState(s))
-	set(RoutesReady, routeState(s))
+	if older.Manual(s.service) {
+		st.LatestCreatedRevisionName, st.LatestReadyRevisionName = "", ""
+		st.Url, st.Address, st.Traffic = "", nil, nil
+		manual := state{condition.Unknown, ReasonManual, fmt.Sprintf(
+			"the service leaves the Configuration and the Route %q to the user; see their own conditions", s.key.Name)}
+		set(ConfigurationsReady, manual)
+		set(RoutesReady, manual)
+	} else {
+		set(ConfigurationsReady, configurationState(s))
+		set(RoutesReady, routeState(s))
+	}
 	st.Conditions = condition.Summarize(st.GetConditions(), s.now, condition.Ready, ConfigurationsReady, RoutesReady)
 	return st
 }
