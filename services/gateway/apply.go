@@ -27,9 +27,6 @@ import (
 // applyVersion is the version of what /apply answers with.
 const applyVersion = "apply.fairlead.dev/v1"
 
-// defaultManager is who writes where a request does not say.
-const defaultManager = "fairlead-apply"
-
 // applier answers POST /apply: any number of documents, ours and the cluster's, in YAML or JSON.
 type applier struct {
 	deps   Deps
@@ -73,6 +70,10 @@ func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 	if err != nil {
 		return nil, apierror.BadRequest("atomic is %q; it may be true or false", q.Get("atomic"))
 	}
+	force, err := strconv.ParseBool(cmp.Or(q.Get("force"), "false"))
+	if err != nil {
+		return nil, apierror.BadRequest("force is %q; it may be true, to take over fields that others manage, or false", q.Get("force"))
+	}
 	dryRun := q.Get("dryRun")
 	if dryRun != "" && dryRun != "All" {
 		return nil, apierror.BadRequest("dryRun is %q; it may be All", dryRun)
@@ -82,10 +83,11 @@ func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 		return nil, err
 	}
 	if atomic {
-		return a.together(outgoing(r), q, data)
+		return a.together(outgoing(r), q, data, force)
 	}
 	ap := &apply.Applier{
-		Conn: a.deps.Conn, Kinds: a.deps.Kinds, FieldManager: cmp.Or(q.Get("fieldManager"), defaultManager), Namespace: q.Get("namespace"),
+		Conn: a.deps.Conn, Kinds: a.deps.Kinds, FieldManager: cmp.Or(q.Get("fieldManager"), wire.DefaultManager), Namespace: q.Get("namespace"),
+		Force: force,
 	}
 	if a.deps.Cluster != nil {
 		ap.Native = a.native
@@ -98,12 +100,13 @@ func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 }
 
 // together has a service apply documents in one step.
-func (a *applier) together(ctx context.Context, q url.Values, data []byte) ([]apply.Result, error) {
+func (a *applier) together(ctx context.Context, q url.Values, data []byte, force bool) ([]apply.Result, error) {
 	if len(data) == 0 {
 		return nil, apierror.BadRequest("there is no document; send YAML or JSON with apiVersion, kind and metadata.name")
 	}
 	req := &metav1.ApplyRequest{
-		Documents: data, Namespace: q.Get("namespace"), FieldManager: cmp.Or(q.Get("fieldManager"), defaultManager),
+		Documents: data, Namespace: q.Get("namespace"), FieldManager: cmp.Or(q.Get("fieldManager"), wire.DefaultManager),
+		Force: force,
 	}
 	if q.Get("dryRun") != "" {
 		req.DryRun = []string{q.Get("dryRun")}
@@ -130,7 +133,7 @@ type nativeResources struct {
 }
 
 // Apply applies one document.
-func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, dryRun bool) (action, version string, err error) {
+func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, o apply.NativeOptions) (action, version string, err error) {
 	res, err := n.resource(ctx, doc)
 	if err != nil {
 		return "", "", err
@@ -152,11 +155,11 @@ func (n *nativeApply) Apply(ctx context.Context, doc apply.Document, dryRun bool
 	if err != nil && !apierror.IsNotFound(err) {
 		return "", "", err
 	}
-	query := "?fieldManager=fairlead-apply&force=true&fieldValidation=Strict"
-	if dryRun {
-		query += "&dryRun=All"
+	query := url.Values{"fieldManager": {o.FieldManager}, "force": {strconv.FormatBool(o.Force)}, "fieldValidation": {"Strict"}}
+	if o.DryRun {
+		query.Set("dryRun", "All")
 	}
-	after, err := n.object(ctx, http.MethodPatch, path+query, doc.JSON)
+	after, err := n.object(ctx, http.MethodPatch, path+"?"+query.Encode(), doc.JSON)
 	switch {
 	case err != nil:
 		return "", "", err

@@ -31,6 +31,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/audit"
+	"fairlead.dev/services/internal/clientauth"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/rpc"
@@ -112,12 +113,25 @@ func (c *clusterStub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}]},{"name":"serving.knative.dev","versions":[{"groupVersion":"serving.knative.dev/v1","version":"v1"}]}]}`)
 	case "/openapi/v3":
 		_, _ = io.WriteString(w, `{"paths":{"api/v1":{"serverRelativeURL":"/openapi/v3/api/v1?hash=1"}}}`)
+	case "/apis/authorization.k8s.io/v1/subjectaccessreviews": // ada alone may act as others
+		data, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusCreated)
+		_, _ = fmt.Fprintf(w, `{"status":{"allowed":%t}}`, strings.Contains(string(data), `"user":"fairlead:ada"`))
 	case "/redirect":
 		w.Header().Set("Location", "https://elsewhere.test/")
 		w.WriteHeader(http.StatusFound)
+	case "/apis/authorization.k8s.io/v1/subjectaccessreviews", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+		"/apis/authorization.k8s.io/v1/namespaces/shop/localsubjectaccessreviews":
+		c.review(w, r)
 	default:
 		_, _ = io.WriteString(w, `{"kind":"Something","metadata":{"name":"x","resourceVersion":"1"}}`)
 	}
+}
+
+func (c *clusterStub) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = nil
 }
 
 func (c *clusterStub) seen() *http.Request {
@@ -151,6 +165,8 @@ type fixture struct {
 
 	url     string
 	cluster *clusterStub
+	trust   *clientauth.Trust
+	handler http.Handler
 }
 
 func start(t *testing.T) *fixture { return startAudited(t, nil) }
@@ -190,9 +206,10 @@ func startAudited(t *testing.T, log *audit.Log) *fixture {
 	}
 	stub := &clusterStub{}
 	cluster := httptest.NewServer(stub)
+	trust := clientauth.New()
 	g, err := gateway.New(t.Context(), gateway.DefaultConfig(), gateway.Deps{
 		Conn: conn, Kinds: kinds.Versions(), Cluster: &rest.Config{Host: cluster.URL}, Log: slog.New(slog.DiscardHandler),
-		Metrics: prometheus.NewRegistry(),
+		Metrics: prometheus.NewRegistry(), Clients: trust,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +225,7 @@ func startAudited(t *testing.T, log *audit.Log) *fixture {
 		cluster.CloseClientConnections()
 		cluster.Close()
 	})
-	return &fixture{T: t, url: front.URL, cluster: stub}
+	return &fixture{T: t, url: front.URL, cluster: stub, trust: trust, handler: g.Handler()}
 }
 
 // send sends a request as ada, and returns the code, the header and the body.
@@ -267,7 +284,7 @@ func TestVerbs(t *testing.T) {
 		{"merge patch", "PATCH", builds + "/one", `{"metadata":{"labels":{"a":"b"}}}`, []string{"Content-Type", "application/merge-patch+json"}, 200, []string{`"a":"b"`}},
 		{"JSON patch", "PATCH", builds + "/one", `[{"op":"replace","path":"/spec/status","value":"BuildCancelled"}]`, []string{"Content-Type", "application/json-patch+json"}, 200, []string{`"status":"BuildCancelled"`}},
 		{"strategic patch", "PATCH", builds + "/one", `{}`, []string{"Content-Type", "application/strategic-merge-patch+json"}, 415, []string{"merge-patch"}},
-		{"apply patch creates", "PATCH", builds + "/new?fieldManager=me&force=true", build("new", ""), []string{"Content-Type", "application/apply-patch+yaml"}, 200, nil},
+		{"apply patch creates", "PATCH", builds + "/new?fieldManager=me&force=true", build("new", ""), []string{"Content-Type", "application/apply-patch+yaml"}, 201, nil},
 		{"status patch", "PATCH", builds + "/one/status", `{"status":{"builder":"Cluster"}}`, []string{"Content-Type", "application/merge-patch+json"}, 200, []string{`"builder":"Cluster"`}},
 		{"update with an old version", "PUT", builds + "/one", build("one", `,"resourceVersion":"1"`), nil, 409, []string{`"reason":"Conflict"`}},
 		{"unknown field warns", "PUT", builds + "/one", strings.Replace(build("one", ""), `"spec":{`, `"spec":{"status":"BuildCancelled","nope":1,`, 1), nil, 200, nil},
@@ -403,8 +420,7 @@ func TestDiscovery(t *testing.T) {
 // TestPassThrough has the cluster see the caller by its name there, and nothing of what the caller claims to be.
 func TestPassThrough(t *testing.T) {
 	f := start(t)
-	f.send("GET", "/api/v1/pods", "", "Impersonate-User", "system:admin", "Impersonate-Extra-Scopes", "all", "impersonate-group", "system:masters",
-		"X-Remote-User", "root", "X-Remote-Group", "system:masters", "Cookie", "session=1",
+	f.send("GET", "/api/v1/pods", "", "X-Remote-User", "root", "X-Remote-Group", "system:masters", "Cookie", "session=1",
 		"Sec-WebSocket-Protocol", "v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.c2VjcmV0")
 	got := f.cluster.seen().Header
 	want := map[string][]string{

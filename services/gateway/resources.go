@@ -360,7 +360,7 @@ func beforeResponse(ctx context.Context, w http.ResponseWriter, m proto.Message)
 		}
 		return nil
 	}
-	if v.verb == "create" && v.kind != nil {
+	if v.kind != nil && (v.verb == "create" || len(md.HeaderMD.Get(wire.CreatedKey)) > 0) {
 		w.WriteHeader(http.StatusCreated)
 	}
 	return nil

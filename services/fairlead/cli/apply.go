@@ -7,16 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/client"
+	"fairlead.dev/services/internal/wire"
 )
-
-// fieldManager is who writes, in the records of who wrote which field.
-const fieldManager = "fairlead"
 
 // dryRun is the value of --dry-run.
 type dryRun string
@@ -58,6 +58,7 @@ type applier struct {
 	files   files
 	dryRun  dryRun
 	atomic  bool
+	force   bool
 }
 
 func newApply(o *options) *cobra.Command {
@@ -66,6 +67,10 @@ func newApply(o *options) *cobra.Command {
 		Use:   "apply -f FILE [flags]",
 		Short: "Make what documents say so",
 		Long: `Create the objects that documents describe, or change them to be so.
+
+What documents say is merged with what others manage of an object. A field that somebody else manages and a document wants
+otherwise is a conflict, which --force-conflicts decides for the document. A field that an earlier apply set and the document no
+longer has goes, unless somebody else wants it.
 
 Every document is tried first: if one is at fault, none is applied, and each fault is told. With --atomic, all of them are
 stored in one step: nobody sees some of them without the others.`,
@@ -94,6 +99,7 @@ stored in one step: nobody sees some of them without the others.`,
 	a.files.addFlags(cmd)
 	a.dryRun.addFlag(cmd)
 	cmd.Flags().BoolVar(&a.atomic, "atomic", false, "store all documents in one step, or none: at most 100, and 1 MiB together")
+	cmd.Flags().BoolVar(&a.force, "force-conflicts", false, "take over fields that others manage and the documents want otherwise")
 	return cmd
 }
 
@@ -101,7 +107,7 @@ func (a *applier) run(ctx context.Context, c *client.Client, docs []document) er
 	if a.atomic {
 		return a.together(ctx, c, docs)
 	}
-	ap := &apply.Applier{Conn: c.Conn(), Kinds: a.options.kinds, FieldManager: fieldManager, Namespace: a.options.namespace}
+	ap := &apply.Applier{Conn: c.Conn(), Kinds: a.options.kinds, FieldManager: wire.DefaultManager, Force: a.force, Namespace: a.options.namespace}
 	list := make([]apply.Document, len(docs))
 	for i, doc := range docs {
 		list[i] = doc.Document
@@ -141,7 +147,13 @@ func locate(err error, docs []document, c *client.Client) error {
 
 func locateOne(fault *apply.DocumentError, docs []document, c *client.Client) error {
 	k, _ := c.KindOf(fault.Document.APIVersion, fault.Document.Kind)
-	return &locatedError{place(docs[fault.Document.Index-1], k), fault.Err}
+	err := fault.Err
+	if slices.ContainsFunc(err.Causes, func(c apierror.Cause) bool { return c.Reason == apierror.CauseFieldManagerConflict }) {
+		hinted := *err
+		hinted.Message += "\nTake these fields over with --force-conflicts, leave them out of the document, or give them the values that they have."
+		err = &hinted
+	}
+	return &locatedError{place(docs[fault.Document.Index-1], k), err}
 }
 
 func place(doc document, k kinds.Kind) string {

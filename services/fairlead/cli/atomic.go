@@ -14,6 +14,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/apply"
 	"fairlead.dev/services/internal/client"
+	"fairlead.dev/services/internal/wire"
 )
 
 // together has the server apply all documents in one step.
@@ -23,7 +24,7 @@ func (a *applier) together(ctx context.Context, c *client.Client, docs []documen
 		all.Write(doc.JSON)
 		all.WriteString("\n---\n")
 	}
-	req := &metav1.ApplyRequest{Documents: all.Bytes(), Namespace: a.options.namespace, FieldManager: fieldManager}
+	req := &metav1.ApplyRequest{Documents: all.Bytes(), Namespace: a.options.namespace, FieldManager: wire.DefaultManager, Force: a.force}
 	if a.dryRun.on() {
 		req.DryRun = []string{"All"}
 	}
@@ -64,7 +65,11 @@ func locateCauses(err error, docs []document, c *client.Client) error {
 		one := *e
 		one.Causes, one.Name, one.Message = causes, doc.Name, causes[0].Message
 		if causes[0].Field != "" {
-			one.Message = doc.Kind + " " + strconv.Quote(doc.Name) + " is invalid: " + causes[0].Field + ": " + causes[0].Message
+			what := " is invalid: "
+			if e.Reason == apierror.ReasonConflict {
+				what = " conflicts: "
+			}
+			one.Message = doc.Kind + " " + strconv.Quote(doc.Name) + what + causes[0].Field + ": " + causes[0].Message
 		}
 		all = append(all, locateOne(&apply.DocumentError{Document: doc.Document, Err: &one}, docs, c))
 	}

@@ -48,6 +48,8 @@ const (
 	CauseTypeInvalid       = "FieldValueTypeInvalid"
 	CauseTooLong           = "FieldValueTooLong"
 	CauseUnexpectedField   = "FieldUnknown"
+	// CauseFieldManagerConflict is that of a field that another manager has set otherwise.
+	CauseFieldManagerConflict = "FieldManagerConflict"
 )
 
 // Cause is one fault, at one field.

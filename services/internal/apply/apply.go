@@ -1,7 +1,8 @@
 // Copyright The Fairlead Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apply makes what documents say so, one after another: each is created, or what it says replaced.
+// Package apply makes what documents say so, one after another, by server-side apply: each is created, or what it says merged
+// with what others manage of the object.
 package apply
 
 import (
@@ -59,7 +60,16 @@ type Document struct {
 // Native applies documents of the cluster's own kinds.
 type Native interface {
 	// Apply applies a document by server-side apply, or only tries to.
-	Apply(ctx context.Context, doc Document, dryRun bool) (action, resourceVersion string, err error)
+	Apply(ctx context.Context, doc Document, o NativeOptions) (action, resourceVersion string, err error)
+}
+
+// NativeOptions say how a document of the cluster's own kinds is applied.
+type NativeOptions struct {
+	// FieldManager is who writes, and Force takes over what others manage.
+	FieldManager string
+	Force        bool
+	// DryRun has everything done but stored.
+	DryRun bool
 }
 
 // Applier applies documents through the services.
@@ -72,6 +82,8 @@ type Applier struct {
 	Native Native
 	// FieldManager is who writes.
 	FieldManager string
+	// Force takes over fields that others manage; without it they are conflicts.
+	Force bool
 	// Namespace is where documents go that name none; `default` by default.
 	Namespace string
 	// Atomic says that documents are to be applied in one step, in which the cluster's own kinds can have no part.
@@ -210,14 +222,14 @@ func (a *Applier) one(ctx context.Context, doc Document, dryRun bool) (Result, e
 	res := Result{Index: doc.Index, APIVersion: doc.APIVersion, Kind: doc.Kind, Namespace: doc.Namespace, Name: doc.Name}
 	var err error
 	if !doc.ours {
-		res.Action, res.ResourceVersion, err = a.Native.Apply(ctx, doc, dryRun)
+		res.Action, res.ResourceVersion, err = a.Native.Apply(ctx, doc, NativeOptions{FieldManager: a.FieldManager, Force: a.Force, DryRun: dryRun})
 		return res, err
 	}
 	res.Action, res.ResourceVersion, err = a.patch(ctx, doc, dryRun)
 	return res, err
 }
 
-// patch sends a document as an apply patch, which creates or replaces.
+// patch sends a document as an apply patch, which creates or merges.
 func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action, version string, err error) {
 	c := client.New(a.Conn, a.Kinds)
 	before, err := c.Get(ctx, doc.kind, store.Key{Namespace: doc.Namespace, Name: doc.Name})
@@ -227,7 +239,7 @@ func (a *Applier) patch(ctx context.Context, doc Document, dryRun bool) (action,
 	}
 	req := &metav1.PatchRequest{
 		Namespace: doc.Namespace, Name: doc.Name, Patch: doc.JSON, ContentType: wire.ContentTypeApply,
-		FieldManager: a.FieldManager, FieldValidation: "Strict", Force: true,
+		FieldManager: a.FieldManager, FieldValidation: "Strict", Force: a.Force,
 	}
 	if dryRun {
 		req.DryRun = []string{"All"}

@@ -97,7 +97,7 @@ func (c *Committer) Apply(ctx context.Context, r *metav1.ApplyRequest) (*metav1.
 	}
 	for range commitTries {
 		var prepared []*metav1.PrepareResponse
-		if prepared, err = c.prepare(ctx, docs, r.GetFieldManager()); err != nil {
+		if prepared, err = c.prepare(ctx, docs, r); err != nil {
 			return nil, err
 		}
 		if dryRun {
@@ -177,7 +177,7 @@ func checkTogether(docs []Document) error {
 }
 
 // prepare has each document prepared by its owner. The error has the faults of all of them.
-func (c *Committer) prepare(ctx context.Context, docs []Document, manager string) ([]*metav1.PrepareResponse, error) {
+func (c *Committer) prepare(ctx context.Context, docs []Document, r *metav1.ApplyRequest) ([]*metav1.PrepareResponse, error) {
 	out, errs := make([]*metav1.PrepareResponse, len(docs)), make([]error, len(docs))
 	slots := make(chan struct{}, prepareAtOnce)
 	var all sync.WaitGroup
@@ -185,7 +185,7 @@ func (c *Committer) prepare(ctx context.Context, docs []Document, manager string
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			out[i], errs[i] = c.prepareOne(ctx, doc, manager)
+			out[i], errs[i] = c.prepareOne(ctx, doc, r)
 		})
 	}
 	all.Wait()
@@ -201,14 +201,15 @@ func (c *Committer) prepare(ctx context.Context, docs []Document, manager string
 	return out, nil
 }
 
-func (c *Committer) prepareOne(ctx context.Context, doc Document, manager string) (*metav1.PrepareResponse, error) {
+func (c *Committer) prepareOne(ctx context.Context, doc Document, r *metav1.ApplyRequest) (*metav1.PrepareResponse, error) {
 	conn, err := c.deps.Peers.Conn(doc.kind.Group)
 	if err != nil {
 		return nil, fmt.Errorf("apply: the owner of %s: %w", doc.kind.Group, err)
 	}
 	out := &metav1.PrepareResponse{}
 	err = conn.Invoke(ctx, "/"+string(doc.kind.Service)+"/Prepare", &metav1.PrepareRequest{
-		Namespace: doc.Namespace, Name: doc.Name, Document: doc.JSON, FieldManager: manager,
+		Namespace: doc.Namespace, Name: doc.Name, Document: doc.JSON,
+		FieldManager: r.GetFieldManager(), Force: r.GetForce(),
 	}, out)
 	if err != nil {
 		return nil, apierror.FromStatus(err)

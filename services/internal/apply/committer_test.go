@@ -314,13 +314,36 @@ func TestAtomicApplyOfWhatIsUnchanged(t *testing.T) {
 			}
 		}
 	}
-	got, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: []byte(roleDoc("viewer", "get") + buildDoc("web", "x"))})
+	got, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: []byte(roleDoc("viewer", "get") + buildDoc("web", "x")), Force: true})
 	if d := cmp.Diff([]string{"ClusterRole viewer configured", "Build web created"}, actions(got)); d != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
 	role, err := s.role.Get(ctx, &metav1.GetRequest{Name: "viewer"})
 	if err != nil || role.GetRules()[0].GetVerbs()[0] != "get" {
 		t.Errorf("the role is not what was applied: %v, %v", role, err)
+	}
+}
+
+// What another manager has set otherwise is a conflict, and nothing of the apply is stored.
+func TestAtomicApplyTellsOfOtherManagers(t *testing.T) {
+	s := startTogether(t)
+	ctx := as(t, "alice")
+	if _, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: []byte(roleDoc("viewer", "get"))}); err != nil {
+		t.Fatal(err)
+	}
+	both := []byte(buildDoc("web", "x") + roleDoc("viewer", "list"))
+	_, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: both, FieldManager: "other"})
+	e := apierror.FromStatus(err)
+	want := []apierror.Cause{{Field: "documents[1].rules", Reason: apierror.CauseFieldManagerConflict, Message: `conflict with "fairlead"`}}
+	if d := cmp.Diff(want, e.Causes); d != "" || e.Reason != apierror.ReasonConflict {
+		t.Errorf("%v: causes (-want +got):\n%s", err, d)
+	}
+	if _, err := s.build.Get(ctx, &metav1.GetRequest{Namespace: "shop", Name: "web"}); !apierror.IsNotFound(apierror.FromStatus(err)) {
+		t.Errorf("half of it was stored: %v", err)
+	}
+	got, err := s.apply.Apply(ctx, &metav1.ApplyRequest{Documents: both, FieldManager: "other", Force: true})
+	if d := cmp.Diff([]string{"Build web created", "ClusterRole viewer configured"}, actions(got)); d != "" || err != nil {
+		t.Errorf("by force: %v (-want +got):\n%s", err, d)
 	}
 }
 

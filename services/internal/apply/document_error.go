@@ -5,6 +5,7 @@ package apply
 
 import (
 	"fmt"
+	"strings"
 
 	"fairlead.dev/services/internal/apierror"
 )
@@ -70,7 +71,7 @@ func (f *DocumentError) causes() []apierror.Cause {
 	out := make([]apierror.Cause, len(f.Err.Causes))
 	for i, c := range f.Err.Causes {
 		if c.Field != "" {
-			c.Field = "." + c.Field
+			c.Field = "." + strings.TrimPrefix(c.Field, ".") // Kubernetes begins some paths with a dot
 		}
 		c.Field = place + c.Field
 		out[i] = c

@@ -240,7 +240,7 @@ func TestSchemas(t *testing.T) {
 		"fairlead.build.v1.BuildSpec.status": `{"type":"string","enum":["","BuildCancelled"],
 			"description":"Empty, or ` + "`BuildCancelled`" + ` to end the build."}`,
 		"fairlead.build.v1.BuildStatus.startTime":      `{"type":"string","format":"date-time","description":"When the build was first seen."}`,
-		"fairlead.meta.v1.ObjectMeta.finalizers":       `{"type":"array","items":{"type":"string"},"x-kubernetes-list-type":"atomic","description":"Names of those who must act before the object may go."}`,
+		"fairlead.meta.v1.ObjectMeta.finalizers":       `{"type":"array","items":{"type":"string"},"x-kubernetes-list-type":"set","description":"Names of those who must act before the object may go."}`,
 		"fairlead.meta.v1.ManagedFieldsEntry.fieldsV1": `{"x-kubernetes-preserve-unknown-fields":true,"description":"The field set, as Kubernetes writes it."}`,
 	}
 	for name, text := range cases {

@@ -13,23 +13,34 @@ import (
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/kube"
+	"fairlead.dev/services/internal/managed"
 	"fairlead.dev/services/internal/store"
 )
 
 func (s *server) serveCreate(ctx context.Context, in proto.Message, _ protoreflect.MessageType) (proto.Message, error) {
-	r, err := s.readWrite(in)
+	r, err := s.readWrite(in, optionsCreate)
 	if err != nil {
 		return nil, err
 	}
-	return s.create(ctx, s.target(r.options.dryRun), clone(r.object))
+	return s.create(ctx, s.target(r.options.dryRun), clone(r.object), creation{by: r.options.writer(ctx)})
+}
+
+// creation is how an object comes to be.
+type creation struct {
+	// by is who makes it. An apply has kept the managed fields itself.
+	by      managed.Write
+	applies bool
 }
 
 // create stores an object, which is create's to change.
-func (s *server) create(ctx context.Context, to *store.Store, obj store.Object) (store.Object, error) {
+func (s *server) create(ctx context.Context, to *store.Store, obj store.Object, c creation) (store.Object, error) {
 	dropServerKept(obj.GetMetadata())
 	s.setStatus(obj, nil)
 	if err := s.namespaceTakes(ctx, obj); err != nil {
 		return nil, err
+	}
+	if !c.applies {
+		s.track(ctx, nil, obj, c.by)
 	}
 	if err := s.admit(ctx, obj, nil); err != nil {
 		return nil, err
@@ -38,10 +49,15 @@ func (s *server) create(ctx context.Context, to *store.Store, obj store.Object) 
 	if err != nil {
 		return nil, err
 	}
-	if obj, err = to.Create(ctx, s.stored, obj); err != nil {
+	created, err := to.Create(ctx, s.stored, obj)
+	if apierror.Is(err, apierror.ReasonRequestEntityTooLarge) && !c.applies { // the managed fields are not worth the object
+		obj.GetMetadata().ManagedFields = nil
+		created, err = to.Create(ctx, s.stored, obj)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return s.served(obj)
+	return s.served(created)
 }
 
 // namespaceTakes tells whether the object's namespace takes new objects.

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
@@ -26,7 +27,7 @@ func (s *server) serveDelete(ctx context.Context, in proto.Message, _ protorefle
 	if err != nil {
 		return nil, err
 	}
-	dryRun, err := readDryRun(r.GetDryRun())
+	dryRun, err := readDryRun(optionsDelete, r.GetDryRun())
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,8 @@ func checkPropagation(policy string) error {
 	case "", "Background", "Foreground", "Orphan":
 		return nil
 	default:
-		return unsupported("propagationPolicy", policy, "Background", "Foreground", "Orphan")
+		return refused(optionsDelete, field.ErrorList{field.NotSupported(field.NewPath("propagationPolicy"), policy,
+			[]string{"Background", "Foreground", "Orphan"})})
 	}
 }
 
@@ -61,7 +63,7 @@ func (s *server) serveDeleteCollection(ctx context.Context, in proto.Message, _ 
 	if _, err := s.settleNamespace(r.GetNamespace(), ""); err != nil {
 		return nil, err
 	}
-	dryRun, err := readDryRun(r.GetDryRun())
+	dryRun, err := readDryRun(optionsDelete, r.GetDryRun())
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 	if err != nil {
 		return nil, err
 	}
-	dryRun, err := readDryRun(r.GetDryRun())
+	dryRun, err := readDryRun(optionsRollback, r.GetDryRun())
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 	if s.older != nil {
 		stored = s.older.stored
 	}
-	obj, err := stored.change(ctx, s.target(dryRun), key, "", func(now store.Object) (store.Object, error) {
+	restore := func(now store.Object) (store.Object, error) {
 		if now.GetMetadata().GetUid() != then.GetMetadata().GetUid() {
 			return nil, apierror.Conflict(s.resource, key.Name, "it was deleted and created again")
 		}
@@ -95,7 +95,8 @@ func (s *server) serveRollback(ctx context.Context, in proto.Message, _ protoref
 		m := now.GetMetadata()
 		m.Labels, m.Annotations = maps.Clone(then.GetMetadata().GetLabels()), maps.Clone(then.GetMetadata().GetAnnotations())
 		return now, nil
-	})
+	}
+	obj, err := stored.change(ctx, s.target(dryRun), change{key: key, edit: restore, by: writeOptions{}.writer(ctx)})
 	if err != nil {
 		return nil, err
 	}

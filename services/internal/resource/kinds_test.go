@@ -320,7 +320,9 @@ func (o *anyKind) patches() {
 		{wire.ContentTypeApply, "applied", string(document)},
 		{wire.ContentTypeApply, "applied", strings.Replace(string(document), `"metadata":{`, `"metadata":{"labels":{"n":"3"},`, 1)},
 	} {
-		got, err := o.client.Patch(o.ctx, o.kind, &metav1.PatchRequest{Namespace: o.namespace, Name: c.name, ContentType: c.contentType, Patch: []byte(c.patch)})
+		got, err := o.client.Patch(o.ctx, o.kind, &metav1.PatchRequest{
+			Namespace: o.namespace, Name: c.name, ContentType: c.contentType, Patch: []byte(c.patch), FieldManager: "tests",
+		})
 		if err != nil {
 			o.t.Errorf("patch %d: %v: %v", i, err, apierror.From(err).Causes)
 		} else if want := fmt.Sprint(i); i != 2 && got.GetMetadata().GetLabels()["n"] != want {
@@ -330,7 +332,7 @@ func (o *anyKind) patches() {
 	for _, c := range []struct{ contentType, patch string }{
 		{wire.ContentTypeMergePatch, `{"nonsense":1}`}, {wire.ContentTypeMergePatch, `[]`}, {wire.ContentTypeJSONPatch, `{}`}, {wire.ContentTypeApply, `[`}, {"text/plain", `x`},
 	} {
-		if _, err := o.client.Patch(o.ctx, o.kind, &metav1.PatchRequest{Namespace: o.namespace, Name: "web", ContentType: c.contentType, Patch: []byte(c.patch)}); err == nil {
+		if _, err := o.client.Patch(o.ctx, o.kind, &metav1.PatchRequest{Namespace: o.namespace, Name: "web", ContentType: c.contentType, Patch: []byte(c.patch), FieldManager: "tests"}); err == nil {
 			o.t.Errorf("%s %s is taken", c.contentType, c.patch)
 		}
 	}

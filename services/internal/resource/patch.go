@@ -5,31 +5,33 @@ package resource
 
 import (
 	"context"
-	"maps"
 	"mime"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/types"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
-	"fairlead.dev/services/internal/rpc"
+	"fairlead.dev/services/internal/managed"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/wire"
 )
-
-// applyTries is how often an apply looks again when the object comes and goes under its hands.
-const applyTries = 4
 
 // patch is a PatchRequest that makes sense by itself.
 type patch struct {
 	key         store.Key
 	subresource string
 	options     writeOptions
-	// apply is the document of an apply; nil for patches, which edit instead.
-	apply store.Object
-	edit  func(current []byte) ([]byte, error)
+	by          managed.Write
+	force       bool
+	// apply is the document of an apply, and applied what it says; nil for patches, which edit instead.
+	apply   *managed.Document
+	applied store.Object
+	edit    func(current []byte) ([]byte, error)
 	// warnings gathers what is odd about the patch.
 	warnings []string
 }
@@ -39,34 +41,36 @@ func (s *server) servePatch(ctx context.Context, in proto.Message, _ protoreflec
 	if !ok {
 		return nil, wrongRequest(in)
 	}
-	p, err := s.readPatch(r)
+	p, err := s.readPatch(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	var obj store.Object
+	created := false
 	if p.apply != nil {
-		obj, err = s.applyDocument(ctx, s.target(p.options.dryRun), p)
+		obj, created, err = s.applyDocument(ctx, s.target(p.options.dryRun), p)
 	} else {
-		obj, err = s.change(ctx, s.target(p.options.dryRun), p.key, p.subresource, func(current store.Object) (store.Object, error) {
-			return s.patched(p, current)
+		obj, err = s.change(ctx, s.target(p.options.dryRun), change{
+			key: p.key, subresource: p.subresource, by: p.by, edit: func(current store.Object) (store.Object, error) { return s.patched(p, current) },
 		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	warn(ctx, p.warnings)
+	tell(ctx, p.warnings, created)
 	return obj, nil
 }
 
-func (s *server) readPatch(r *metav1.PatchRequest) (*patch, error) {
-	p := &patch{subresource: r.GetSubresource()}
+func (s *server) readPatch(ctx context.Context, r *metav1.PatchRequest) (*patch, error) {
+	p := &patch{subresource: r.GetSubresource(), force: r.GetForce()}
 	var err error
 	if p.key, err = s.key(r.GetNamespace(), r.GetName()); err != nil {
 		return nil, err
 	}
-	if p.options, err = readWriteOptions(r.GetDryRun(), r.GetFieldValidation()); err != nil {
+	if p.options, err = readWriteOptions(optionsPatch, r.GetDryRun(), r.GetFieldValidation(), r.GetFieldManager()); err != nil {
 		return nil, err
 	}
+	p.by = p.options.writer(ctx)
 	if p.subresource != "" && (p.subresource != subresourceStatus || s.status == nil) {
 		return nil, apierror.New(apierror.ReasonNotFound, "%s have no subresource %q", s.resource, p.subresource)
 	}
@@ -76,6 +80,9 @@ func (s *server) readPatch(r *metav1.PatchRequest) (*patch, error) {
 	contentType, _, err := mime.ParseMediaType(r.GetContentType())
 	if err != nil {
 		contentType = r.GetContentType()
+	}
+	if err := refused(optionsPatch, validation.ValidatePatchOptions(patchOptions(r), types.PatchType(contentType))); err != nil {
+		return nil, err
 	}
 	switch contentType {
 	case wire.ContentTypeJSONPatch:
@@ -137,70 +144,11 @@ func (s *server) sameKey(obj store.Object, key store.Key) error {
 	return nil
 }
 
-// applyDocument creates the object of an apply, or makes the one there is what the document says.
-func (s *server) applyDocument(ctx context.Context, to *store.Store, p *patch) (store.Object, error) {
-	var obj store.Object
-	var err error
-	for range applyTries {
-		obj, err = s.change(ctx, to, p.key, p.subresource, func(current store.Object) (store.Object, error) {
-			return s.applied(p.apply, current), nil
-		})
-		if !apierror.IsNotFound(err) || p.subresource != "" || p.apply.GetMetadata().GetUid() != "" {
-			return obj, err
-		}
-		if err := rpc.MayCreate(ctx); err != nil {
-			return nil, err
-		}
-		obj, err = s.create(ctx, to, clone(p.apply))
-		if !apierror.IsAlreadyExists(err) {
-			return obj, err
-		}
+// patchOptions are the options of a patch whose meaning depends on its type.
+func patchOptions(r *metav1.PatchRequest) *kmetav1.PatchOptions {
+	o := &kmetav1.PatchOptions{FieldManager: r.GetFieldManager()}
+	if r.GetForce() {
+		o.Force = new(true)
 	}
-	return nil, err
-}
-
-func (s *server) readApply(p *patch, data []byte) error {
-	data, err := codec.YAMLToJSON(data, codec.Limits{Bytes: maxPatchBytes})
-	if err != nil {
-		return err
-	}
-	apiVersion, kind, _, err := codec.TypeMeta(data)
-	if err != nil {
-		return err
-	}
-	if apiVersion != s.Kind.APIVersion() || kind != s.Kind.Kind {
-		return apierror.BadRequest("the document is a %s in version %q, not a %s in version %q", kind, apiVersion, s.Kind.Kind, s.Kind.APIVersion())
-	}
-	if p.apply, err = s.decode(p, data); err != nil {
-		return err
-	}
-	return s.sameKey(p.apply, p.key)
-}
-
-// applied returns current with what a document says: labels and annotations are added to those there are, finalizers and
-// owners replace them where the document names any, and all else is as in the document.
-func (s *server) applied(document, current store.Object) store.Object {
-	out := clone(document)
-	m, was := out.GetMetadata(), current.GetMetadata()
-	m.Labels = merged(was.GetLabels(), m.GetLabels())
-	m.Annotations = merged(was.GetAnnotations(), m.GetAnnotations())
-	if len(m.GetFinalizers()) == 0 {
-		m.Finalizers = was.GetFinalizers()
-	}
-	if len(m.GetOwnerReferences()) == 0 {
-		m.OwnerReferences = was.GetOwnerReferences()
-	}
-	if len(m.GetManagedFields()) == 0 {
-		m.ManagedFields = was.GetManagedFields()
-	}
-	return out
-}
-
-func merged(base, more map[string]string) map[string]string {
-	if len(base) == 0 {
-		return more
-	}
-	out := maps.Clone(base)
-	maps.Copy(out, more)
-	return out
+	return o
 }

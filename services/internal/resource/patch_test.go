@@ -148,14 +148,14 @@ spec:
 `
 
 func (f *fixture) apply(doc string, change func(*metav1.PatchRequest)) (*buildv1.Build, error) {
-	r := &metav1.PatchRequest{Namespace: "shop", Name: "web", ContentType: wire.ContentTypeApply, Patch: []byte(doc)}
+	r := &metav1.PatchRequest{Namespace: "shop", Name: "web", ContentType: wire.ContentTypeApply, Patch: []byte(doc), FieldManager: "tests"}
 	if change != nil {
 		change(r)
 	}
 	return f.build.Patch(f.ctx, r)
 }
 
-func TestApplyCreatesOrReplaces(t *testing.T) {
+func TestApplyCreatesOrMerges(t *testing.T) {
 	f := start(t)
 	if _, err := f.apply(fmt.Sprintf(document, "one"), func(r *metav1.PatchRequest) { r.DryRun = []string{"All"} }); err != nil {
 		t.Fatal(err)
@@ -178,8 +178,8 @@ func TestApplyCreatesOrReplaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.GetSpec().GetSteps()[0].GetName() != "two" || second.GetSpec().GetServiceAccountName() != "" {
-		t.Errorf("spec is not the document's: %v", second.GetSpec())
+	if second.GetSpec().GetSteps()[0].GetName() != "two" || second.GetSpec().GetServiceAccountName() != "robot" {
+		t.Errorf("spec is not what both want: %v", second.GetSpec())
 	}
 	if d := cmp.Diff(map[string]string{"app": "shop", "other": "x"}, second.GetMetadata().GetLabels()); d != "" {
 		t.Errorf("labels (-want +got):\n%s", d)
@@ -199,7 +199,7 @@ func TestApplyRefuses(t *testing.T) {
 		"other namespace":  {strings.Replace(doc, "namespace: shop", "namespace: other", 1), apierror.ReasonBadRequest, "does not match the namespace"},
 		"unknown field":    {doc + "  stepz: 1\n", apierror.ReasonBadRequest, `unknown field "spec.stepz"`},
 		"not YAML":         {"a: [", apierror.ReasonBadRequest, ""},
-		"uid of an absent": {strings.Replace(doc, "name: web", "name: web\n  uid: gone", 1), apierror.ReasonNotFound, "not found"},
+		"uid of an absent": {strings.Replace(doc, "name: web", "name: web\n  uid: gone", 1), apierror.ReasonConflict, "uid mismatch: the provided object specified uid gone, and no existing object was found"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 
@@ -21,14 +22,15 @@ func (s *server) servePrepare(ctx context.Context, in proto.Message, _ protorefl
 	if !ok {
 		return nil, wrongRequest(in)
 	}
-	p, err := s.readPatch(&metav1.PatchRequest{
-		Namespace: r.GetNamespace(), Name: r.GetName(), Patch: r.GetDocument(), ContentType: wire.ContentTypeApply, FieldManager: r.GetFieldManager(),
+	p, err := s.readPatch(ctx, &metav1.PatchRequest{
+		Namespace: r.GetNamespace(), Name: r.GetName(), Patch: r.GetDocument(), ContentType: wire.ContentTypeApply,
+		FieldManager: cmp.Or(r.GetFieldManager(), wire.DefaultManager), Force: r.GetForce(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	tx := s.deps.Store.Begin()
-	obj, err := s.applyDocument(ctx, s.deps.Store.In(tx), p)
+	obj, _, err := s.applyDocument(ctx, s.deps.Store.In(tx), p)
 	if err != nil {
 		return nil, err
 	}

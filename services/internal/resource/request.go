@@ -4,6 +4,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -12,10 +13,24 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/managed"
+	"fairlead.dev/services/internal/rpc"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/wire"
+)
+
+// Kinds of options.
+const (
+	optionsCreate   = "CreateOptions"
+	optionsUpdate   = "UpdateOptions"
+	optionsPatch    = "PatchOptions"
+	optionsDelete   = "DeleteOptions"
+	optionsRollback = "RollbackOptions"
 )
 
 // StreamKey is the metadata key that comes with the headers of a watch that stands, before its first event.
@@ -39,10 +54,17 @@ type writeRequest struct {
 type writeOptions struct {
 	dryRun     bool
 	validation string
+	// manager is the field manager that the request names, if it does.
+	manager string
 }
 
-// readWrite reads the request of a write. The namespace is settled, and so is the name, which may be empty on creation.
-func (s *server) readWrite(msg proto.Message) (writeRequest, error) {
+// writer is who writes: the field manager that the request names, or the program that sent it.
+func (o writeOptions) writer(ctx context.Context) managed.Write {
+	return managed.Write{Manager: managed.ManagerOf(o.manager, rpc.UserAgent(ctx))}
+}
+
+// readWrite reads the request of a write, whose options Kubernetes knows by a name. The namespace is settled, and so is the name, which may be empty on creation.
+func (s *server) readWrite(msg proto.Message, options string) (writeRequest, error) {
 	m := msg.ProtoReflect()
 	fields := m.Descriptor().Fields()
 	text := func(name protoreflect.Name) string {
@@ -58,7 +80,7 @@ func (s *server) readWrite(msg proto.Message) (writeRequest, error) {
 			dryRun = append(dryRun, list.Get(i).String())
 		}
 	}
-	options, err := readWriteOptions(dryRun, text("field_validation"))
+	read, err := readWriteOptions(options, dryRun, text("field_validation"), text("field_manager"))
 	if err != nil {
 		return writeRequest{}, err
 	}
@@ -70,7 +92,7 @@ func (s *server) readWrite(msg proto.Message) (writeRequest, error) {
 	if !ok {
 		return writeRequest{}, apierror.BadRequest("the request holds no %s", s.Kind.Kind)
 	}
-	r := writeRequest{namespace: text("namespace"), name: text("name"), object: object, options: options}
+	r := writeRequest{namespace: text("namespace"), name: text("name"), object: object, options: read}
 	meta := s.ensureMetadata(object)
 	if r.namespace, err = s.settleNamespace(r.namespace, meta.GetNamespace()); err != nil {
 		return writeRequest{}, err
@@ -129,44 +151,37 @@ func (s *server) key(namespace, name string) (store.Key, error) {
 	return store.Key{Namespace: namespace, Name: name}, nil
 }
 
-func readWriteOptions(dryRun []string, fieldValidation string) (writeOptions, error) {
-	o := writeOptions{validation: fieldValidation}
-	var err error
-	if o.dryRun, err = readDryRun(dryRun); err != nil {
-		return o, err
-	}
-	switch fieldValidation {
-	case "":
-		o.validation = validationStrict
-	case validationIgnore, validationWarn, validationStrict:
-	default:
-		return o, unsupported("fieldValidation", fieldValidation, validationIgnore, validationWarn, validationStrict)
-	}
-	return o, nil
+func readWriteOptions(kind string, dryRun []string, fieldValidation, fieldManager string) (writeOptions, error) {
+	faults := validation.ValidateFieldManager(fieldManager, field.NewPath("fieldManager"))
+	faults = append(faults, validation.ValidateDryRun(field.NewPath("dryRun"), dryRun)...)
+	faults = append(faults, validation.ValidateFieldValidation(field.NewPath("fieldValidation"), fieldValidation)...)
+	return writeOptions{
+		dryRun: len(dryRun) > 0, validation: cmp.Or(fieldValidation, validationStrict), manager: fieldManager,
+	}, refused(kind, faults)
 }
 
-func readDryRun(values []string) (bool, error) {
-	for _, v := range values {
-		if v != "All" {
-			return false, unsupported("dryRun", v, "All")
-		}
-	}
-	return len(values) > 0, nil
+func readDryRun(kind string, values []string) (bool, error) {
+	return len(values) > 0, refused(kind, validation.ValidateDryRun(field.NewPath("dryRun"), values))
 }
 
-// unsupported is the fault of a request's option that is none of those there are.
-func unsupported(field, value string, supported ...string) error {
-	quoted := make([]string, len(supported))
-	for i, v := range supported {
-		quoted[i] = strconv.Quote(v)
+// refused is the error for options with faults, nil if there are none.
+func refused(kind string, faults field.ErrorList) error {
+	if len(faults) == 0 {
+		return nil
 	}
-	cause := apierror.Cause{
-		Field: field, Reason: apierror.CauseValueNotSupported,
-		Message: "Unsupported value: " + strconv.Quote(value) + ": supported values: " + strings.Join(quoted, ", "),
+	causes := make([]apierror.Cause, len(faults))
+	for i, f := range faults {
+		causes[i] = causeOf(f)
 	}
-	e := apierror.New(apierror.ReasonInvalid, "the request is invalid: %s: %s", cause.Field, cause.Message)
-	e.Causes = []apierror.Cause{cause}
-	return e
+	return apierror.InvalidObject(apierror.Resource{Group: kmetav1.GroupName, Kind: kind}, "", causes)
+}
+
+// tell tells the caller what is odd about the request, and whether it made an object, beside the answer.
+func tell(ctx context.Context, warnings []string, created bool) {
+	warn(ctx, warnings)
+	if created {
+		_ = grpc.SetHeader(ctx, metadata.Pairs(wire.CreatedKey, "true")) // fails only where there is no transport to tell
+	}
 }
 
 // warn tells the caller what is odd about the request, beside the answer.

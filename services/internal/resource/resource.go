@@ -116,5 +116,5 @@ func newServers(d Deps, checker *shape.Checker, hs []Handler) ([]*server, error)
 			return nil, err
 		}
 	}
-	return servers, nil
+	return servers, track(servers)
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/managed"
 	"fairlead.dev/services/internal/rpc/shape"
 	"fairlead.dev/services/internal/store"
 )
@@ -33,6 +34,8 @@ type server struct {
 	// specs are the fields that are neither metadata nor status.
 	specs []protoreflect.FieldDescriptor
 	fixed *immutables
+	// fields keeps track of who manages which fields.
+	fields *managed.Tracker
 }
 
 const metadataField = "metadata"

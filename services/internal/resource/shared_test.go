@@ -123,7 +123,10 @@ func TestSharedObjectsAreNotChanged(t *testing.T) {
 			"spec: {steps: [{name: one, image: busybox}]}\n",
 	} {
 		for _, dryRun := range [][]string{{"All"}, nil} {
-			got, err = f.build.Patch(f.ctx, &metav1.PatchRequest{Namespace: "shop", Name: "web", ContentType: contentType, Patch: []byte(body), DryRun: dryRun})
+			got, err = f.build.Patch(f.ctx, &metav1.PatchRequest{
+				Namespace: "shop", Name: "web", ContentType: contentType, Patch: []byte(body), DryRun: dryRun,
+				FieldManager: "tests", Force: contentType == wire.ContentTypeApply,
+			})
 			if dryRun == nil {
 				step(contentType, got, err)
 			} else if err != nil {

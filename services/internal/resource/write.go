@@ -12,6 +12,7 @@ import (
 
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/codec"
+	"fairlead.dev/services/internal/managed"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -31,7 +32,7 @@ func (s *server) serveUpdateStatus(ctx context.Context, in proto.Message, _ prot
 }
 
 func (s *server) update(ctx context.Context, in proto.Message, subresource string) (proto.Message, error) {
-	r, err := s.readWrite(in)
+	r, err := s.readWrite(in, optionsUpdate)
 	if err != nil {
 		return nil, err
 	}
@@ -40,41 +41,78 @@ func (s *server) update(ctx context.Context, in proto.Message, subresource strin
 		return nil, err
 	}
 	r.object.GetMetadata().Name = key.Name
-	return s.change(ctx, s.target(r.options.dryRun), key, subresource, func(store.Object) (store.Object, error) {
-		return clone(r.object), nil
+	return s.change(ctx, s.target(r.options.dryRun), change{
+		key: key, subresource: subresource, by: r.options.writer(ctx), edit: func(store.Object) (store.Object, error) { return clone(r.object), nil },
 	})
 }
 
+// change is what is to become of an object.
+type change struct {
+	key         store.Key
+	subresource string
+	edit        edit
+	// by is who writes. An apply keeps the managed fields itself.
+	by      managed.Write
+	applies bool
+}
+
 // change stores what an edit makes of an object.
-func (s *server) change(ctx context.Context, to *store.Store, key store.Key, subresource string, e edit) (store.Object, error) {
-	obj, err := to.Update(ctx, s.stored, key, "", func(old store.Object) (store.Object, error) {
+func (s *server) change(ctx context.Context, to *store.Store, c change) (store.Object, error) {
+	c.by.Status = c.subresource == subresourceStatus
+	obj, err := s.tryChange(ctx, to, c, true)
+	if apierror.Is(err, apierror.ReasonRequestEntityTooLarge) && !c.applies { // the managed fields are not worth the object
+		obj, err = s.tryChange(ctx, to, c, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.served(obj)
+}
+
+func (s *server) tryChange(ctx context.Context, to *store.Store, c change, tracks bool) (store.Object, error) {
+	return to.Update(ctx, s.stored, c.key, "", func(old store.Object) (store.Object, error) {
 		current, err := s.served(old)
 		if err != nil {
 			return nil, err
 		}
-		wanted, err := e(clone(current))
+		wanted, err := c.edit(clone(current))
 		if err != nil {
 			return nil, err
 		}
 		if err := s.preconditions(wanted, current); err != nil {
 			return nil, err
 		}
-		if subresource == subresourceStatus {
-			wanted, err = s.nextStatus(wanted, current)
-			if err != nil {
-				return nil, err
-			}
-			return s.toStoredStatus(wanted, old)
+		switch {
+		case !tracks:
+			wanted.GetMetadata().ManagedFields = nil
+		case !c.applies:
+			s.track(ctx, current, wanted, c.by)
 		}
-		if wanted, err = s.next(ctx, wanted, current); err != nil {
+		fields := wanted.GetMetadata().GetManagedFields()
+		obj, err := s.nextStored(ctx, wanted, current, old, c.subresource)
+		if err != nil {
 			return nil, err
 		}
-		return s.toStored(ctx, wanted, old)
+		obj.GetMetadata().ManagedFields = fields
+		managed.KeepTimes(obj, old)
+		return obj, nil
 	})
+}
+
+// nextStored returns what is stored in place of old, which is served as current.
+func (s *server) nextStored(ctx context.Context, wanted, current, old store.Object, subresource string) (store.Object, error) {
+	if subresource == subresourceStatus {
+		next, err := s.nextStatus(wanted, current)
+		if err != nil {
+			return nil, err
+		}
+		return s.toStoredStatus(next, old)
+	}
+	next, err := s.next(ctx, wanted, current)
 	if err != nil {
 		return nil, err
 	}
-	return s.served(obj)
+	return s.toStored(ctx, next, old)
 }
 
 // preconditions compares the uid and the version that a caller has seen with those there are.
