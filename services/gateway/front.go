@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"fairlead.dev/services/gateway/reference"
 	"fairlead.dev/services/gateway/web"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/tracing"
@@ -39,6 +40,7 @@ type front struct {
 	openid    *openID
 	reviews   *accessReviews
 	web       *web.Handler
+	reference *reference.Handler
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
 }
@@ -48,18 +50,23 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := newIdentities(deps.Conn, cfg.IdentityTTL)
+	ids := newIdentities(deps.Conn, deps.Clients, cfg.IdentityTTL)
 	cluster, err := newPassThrough(deps, ids)
 	if err != nil {
 		return nil, err
 	}
+	page, err := reference.New(deps.Kinds)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says it all
+	}
 	f := &front{
 		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids,
-		openid: newOpenID(deps.Conn), reviews: newAccessReviews(deps.Conn, deps.Kinds),
+		openid: newOpenID(deps.Conn), reviews: newAccessReviews(deps.Conn, deps.Kinds, cluster),
 		discovery: &discovery{kinds: deps.Kinds, cluster: cluster},
 		openapi:   &openAPI{kinds: deps.Kinds, cluster: cluster},
 		apply:     newApplier(deps, cluster),
 		web:       web.New(deps.Conn, cfg.WebOrigins),
+		reference: page,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_gateway_requests_total", Help: "Requests answered, by route, method and HTTP code.",
 		}, []string{"route", "method", "code"}),
@@ -137,7 +144,16 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		f.openid.ServeHTTP(w, r)
 		return "openid"
 	}
-	id, err := f.identity.of(r)
+	if f.reference.Handles(path) {
+		f.reference.ServeHTTP(w, r)
+		return "reference"
+	}
+	sent, err := f.identity.take(r)
+	if err != nil {
+		f.fail(w, r, err)
+		return "unauthenticated"
+	}
+	id, err := f.identity.of(r, sent)
 	if f.web.Handles(r) { // whether a caller must be known is for the services to say, in the caller's protocol
 		w.long = f.web.Streams(r)
 		f.web.ServeHTTP(w, r.WithContext(outgoing(r.WithContext(withCaller(r.Context(), id)))))

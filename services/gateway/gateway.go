@@ -23,6 +23,7 @@ import (
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/gateway/web"
+	"fairlead.dev/services/internal/clientauth"
 )
 
 // Config configures the gateway.
@@ -72,6 +73,8 @@ type Deps struct {
 	Kinds []kinds.Kind
 	// Cluster is how the Kubernetes behind is reached, with the right to impersonate; nil means there is none.
 	Cluster *rest.Config
+	// Clients tells whose client certificates and which front proxies are believed; nil means nobody's.
+	Clients *clientauth.Trust
 	// Health answers /livez, /readyz and /healthz, which need no token; nil says that all is well.
 	Health http.Handler
 	// Debug answers below /debug/ to those whom it lets; nil means that there is nothing.

@@ -5,7 +5,10 @@ package gateway
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,10 +18,11 @@ import (
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/clientauth"
 	"fairlead.dev/services/internal/rpc"
 )
 
-// caller is who sent a request.
+// caller is who sent a request: whom it acts as, where it acts as somebody else.
 type caller struct {
 	user   string
 	groups []string
@@ -26,8 +30,20 @@ type caller struct {
 	extra  map[string][]string
 	// cluster tells that the caller is one of the cluster's own, which knows it by the same names.
 	cluster bool
-	// authorization is the caller's own header, handed on to gRPC.
-	authorization string
+	// aggregated tells that the cluster's kube-apiserver hands on what it was asked: it wants to know of our groups alone,
+	// and asking it in turn would have no end.
+	aggregated bool
+	// metadata says to services for whom they are called: by the caller's own token, or by what else it is known by.
+	metadata metadata.MD
+	// real is who really calls, where the caller acts as somebody else; nil otherwise.
+	real *caller
+}
+
+// by returns the caller as one as whom another acts.
+func (c *caller) by(real *caller) *caller {
+	out := *c
+	out.real = real
+	return &out
 }
 
 type callerKey struct{}
@@ -43,26 +59,43 @@ func callerFrom(ctx context.Context) *caller {
 
 // outgoing returns the context of a gRPC call on behalf of the caller of r.
 func outgoing(r *http.Request) context.Context {
-	pairs := []string{"authorization", r.Header.Get("Authorization"), "x-request-id", r.Header.Get(headerRequestID)}
-	for _, agent := range program(r.Context(), r).Get(rpc.UserAgentKey) {
-		pairs = append(pairs, rpc.UserAgentKey, agent)
+	md := program(r.Context(), r)
+	if _, ok := md[rpc.AuthorizationKey]; !ok {
+		if header := r.Header.Get(headerAuthorization); header != "" {
+			md.Set(rpc.AuthorizationKey, header)
+		}
 	}
-	return metadata.AppendToOutgoingContext(r.Context(), pairs...)
+	md.Set(rpc.RequestIDKey, r.Header.Get(headerRequestID))
+	if sent, ok := metadata.FromOutgoingContext(r.Context()); ok {
+		md = metadata.Join(sent, md)
+	}
+	return metadata.NewOutgoingContext(r.Context(), md)
 }
 
-// program says which program the caller of r is, as far as gRPC can carry it. gRPC's own user agent is the gateway's.
+const headerAuthorization = "Authorization"
+
+// program says for whom the caller of r is called for, but for its token, which has a way of its own, and which program the
+// caller is, as far as gRPC can carry it. gRPC's own user agent is the gateway's.
 func program(_ context.Context, r *http.Request) metadata.MD {
-	agent := r.UserAgent()
-	if agent == "" || strings.ContainsFunc(agent, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return nil
+	md := metadata.MD{}
+	if c := callerFrom(r.Context()); c != nil {
+		for key, values := range c.metadata {
+			md.Set(key, values...)
+		}
 	}
-	return metadata.Pairs(rpc.UserAgentKey, agent)
+	agent := r.UserAgent()
+	if agent != "" && !strings.ContainsFunc(agent, func(c rune) bool { return c < ' ' || c > '~' }) {
+		md.Set(rpc.UserAgentKey, agent)
+	}
+	return md
 }
 
-// identities asks auth whom tokens stand for, and remembers it for a moment.
+// identities tells who callers are: by client certificates and front proxies it knows itself, and asks auth whom tokens
+// stand for, and whom callers may act as. It remembers the answers for a moment.
 type identities struct {
-	client authv1.TokenServiceClient
-	ttl    time.Duration
+	client  authv1.TokenServiceClient
+	clients *clientauth.Trust
+	ttl     time.Duration
 
 	mu    sync.Mutex
 	known map[string]knownCaller
@@ -76,42 +109,133 @@ type knownCaller struct {
 // maxKnown bounds what is remembered.
 const maxKnown = 10_000
 
-func newIdentities(conn *grpc.ClientConn, ttl time.Duration) *identities {
-	return &identities{client: authv1.NewTokenServiceClient(conn), ttl: ttl, known: map[string]knownCaller{}}
+func newIdentities(conn *grpc.ClientConn, clients *clientauth.Trust, ttl time.Duration) *identities {
+	if clients == nil {
+		clients = clientauth.New()
+	}
+	return &identities{client: authv1.NewTokenServiceClient(conn), clients: clients, ttl: ttl, known: map[string]knownCaller{}}
 }
 
-// of returns who sent r, or an Unauthorized error.
-func (i *identities) of(r *http.Request) (*caller, error) {
-	header := r.Header.Get("Authorization")
-	scheme, token, _ := strings.Cut(header, " ")
-	if header == "" || !strings.EqualFold(scheme, "bearer") || strings.TrimSpace(token) == "" {
-		return nil, apierror.Unauthorized("no token came with the request; send the header \"Authorization: Bearer TOKEN\"")
+// credentials are what a request says of its caller. They are taken from its headers, so that nothing behind comes to
+// believe what was not looked at, but for the token.
+type credentials struct {
+	// remote is who calls, by a client certificate or a front proxy; nil where that is for the token to tell.
+	remote     *rpc.Identity
+	aggregated bool
+	// as is whom the caller wants to act as; nil for itself.
+	as *rpc.Impersonation
+	// authorization is the header with the token.
+	authorization string
+}
+
+// take takes what a request says of its caller. A front proxy counts before a client certificate, and that before a token.
+func (i *identities) take(r *http.Request) (credentials, error) {
+	said := i.clients.Take(r.Header)
+	as, err := impersonationOf(r.Header)
+	if err != nil {
+		return credentials{}, err
+	}
+	c := credentials{as: as, authorization: r.Header.Get(headerAuthorization)}
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return c, nil
 	}
 	now := time.Now()
+	if c.remote, c.aggregated, err = i.clients.Proxied(r.TLS.PeerCertificates, said, now); c.remote == nil && err == nil {
+		c.remote, err = i.clients.Client(r.TLS.PeerCertificates, now)
+	}
+	if err != nil {
+		return credentials{}, err //nolint:wrapcheck // an error of ours
+	}
+	if c.remote != nil {
+		c.authorization = ""
+		r.Header.Del(headerAuthorization)
+	}
+	return c, nil
+}
+
+// metadata says to services for whom they are called. The token of a request is handed on by who makes the call.
+func (c credentials) metadata() metadata.MD {
+	md := c.as.Metadata()
+	if c.remote != nil {
+		md = metadata.Join(md, rpc.RemoteMetadata(c.remote))
+	}
+	return md
+}
+
+// key is what an answer about credentials is remembered by.
+func (c credentials) key() string {
+	var b strings.Builder
+	md := c.metadata()
+	for _, name := range slices.Sorted(maps.Keys(md)) {
+		fmt.Fprintf(&b, "%s=%q\n", name, slices.Sorted(slices.Values(md[name])))
+	}
+	return b.String() + c.authorization
+}
+
+// of returns who sent r, or an Unauthorized or Forbidden error; then the caller has nothing but what services are told.
+func (i *identities) of(r *http.Request, c credentials) (*caller, error) {
+	nobody := &caller{metadata: c.metadata()}
+	if c.remote == nil {
+		scheme, token, _ := strings.Cut(c.authorization, " ")
+		if c.authorization == "" || !strings.EqualFold(scheme, "bearer") || strings.TrimSpace(token) == "" {
+			if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+				return nobody, apierror.Unauthorized("the client certificate is of no authority that is believed here (--client-ca-file), and no token came with the request")
+			}
+			return nobody, apierror.Unauthorized("no token came with the request; send the header \"Authorization: Bearer TOKEN\"")
+		}
+	}
+	if c.as == nil {
+		return i.real(r, c)
+	}
+	real, err := i.real(r, credentials{remote: c.remote, aggregated: c.aggregated, authorization: c.authorization})
+	if err != nil {
+		return nobody, err
+	}
+	as, err := i.ask(r, c)
+	if err != nil {
+		return nobody, err
+	}
+	return as.by(real), nil
+}
+
+// real returns who sent r, as itself.
+func (i *identities) real(r *http.Request, c credentials) (*caller, error) {
+	if c.remote == nil {
+		return i.ask(r, c)
+	}
+	id := c.remote
+	return &caller{
+		user: id.User, groups: id.Groups, uid: id.UID, extra: id.Extra, cluster: id.Source.OfCluster(),
+		aggregated: c.aggregated, metadata: c.metadata(),
+	}, nil
+}
+
+// ask asks auth who sent r.
+func (i *identities) ask(r *http.Request, c credentials) (*caller, error) {
+	out := &caller{metadata: c.metadata(), aggregated: c.aggregated, extra: map[string][]string{}}
+	now, key := time.Now(), c.key()
 	i.mu.Lock()
-	k, ok := i.known[header]
+	k, ok := i.known[key]
 	i.mu.Unlock()
 	if ok && now.Before(k.until) {
 		return k.caller, nil
 	}
-	ctx, cancel := context.WithTimeout(outgoing(r), 10*time.Second)
+	ctx, cancel := context.WithTimeout(outgoing(r.WithContext(withCaller(r.Context(), out))), 10*time.Second)
 	defer cancel()
 	res, err := i.client.WhoAmI(ctx, &authv1.WhoAmIRequest{})
 	if err != nil {
-		return nil, apierror.FromStatus(err)
+		return out, apierror.FromStatus(err)
 	}
-	c := &caller{
-		user: res.GetUser(), groups: res.GetGroups(), uid: res.GetUid(), extra: map[string][]string{},
-		cluster: res.GetSource() == string(rpc.SourceCluster), authorization: header,
-	}
+	out.user, out.groups, out.uid = res.GetUser(), res.GetGroups(), res.GetUid()
+	out.cluster = rpc.Source(res.GetSource()).OfCluster()
 	for key, values := range res.GetExtra() {
-		c.extra[key] = values.GetItems()
+		out.extra[key] = values.GetItems()
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.known) >= maxKnown {
 		clear(i.known)
 	}
-	i.known[header] = knownCaller{caller: c, until: now.Add(i.ttl)}
-	return c, nil
+	i.known[key] = knownCaller{caller: out, until: now.Add(i.ttl)}
+	return out, nil
 }

@@ -141,7 +141,9 @@ func impersonate(h http.Header, c *caller) {
 	if !c.cluster {
 		h.Set("Impersonate-User", rpc.ClusterPrefix+c.user)
 		for _, g := range c.groups {
-			h.Add("Impersonate-Group", rpc.ClusterPrefix+g)
+			if g != groupAuthenticated { // the cluster adds it
+				h.Add("Impersonate-Group", rpc.ClusterPrefix+g)
+			}
 		}
 		return
 	}
@@ -175,11 +177,12 @@ func escapeHeaderKey(key string) string {
 
 // ServeHTTP hands a request on.
 func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Impersonate-User") != "" {
-		w.Header().Add("Warning", `299 - "impersonation is not supported yet: this was answered with your own rights"`)
+	if err := p.mayActAs(r.Context()); err != nil {
+		writeError(w, apierror.From(err))
+		return
 	}
 	switch {
-	case p.proxy == nil:
+	case p.absent(r.Context()):
 		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask", r.URL.Path))
 	case r.Header.Get("Upgrade") != "":
 		p.upgrade.ServeHTTP(w, r)
@@ -194,8 +197,11 @@ func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // do asks the cluster something as the caller of ctx. The body of the answer is at most limit bytes.
 func (p *passThrough) do(ctx context.Context, method, path string, header http.Header, body []byte) (int, http.Header, []byte, error) {
 	const limit = 64 << 20
-	if p.client == nil {
+	if p.absent(ctx) {
 		return 0, nil, nil, apierror.New(apierror.ReasonNotFound, "there is no Kubernetes behind")
+	}
+	if err := p.mayActAs(ctx); err != nil {
+		return 0, nil, nil, err
 	}
 	u, err := p.target.Parse(path)
 	if err != nil {
@@ -221,7 +227,7 @@ func (p *passThrough) do(ctx context.Context, method, path string, header http.H
 
 // getJSON reads a JSON document of the cluster into v, if there is one.
 func (p *passThrough) getJSON(ctx context.Context, path, accept string, v any) (bool, http.Header, error) {
-	if p.client == nil {
+	if p.absent(ctx) {
 		return false, nil, nil
 	}
 	code, header, data, err := p.do(ctx, http.MethodGet, path, http.Header{"Accept": {accept}}, nil)

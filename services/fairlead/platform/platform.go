@@ -20,6 +20,7 @@ import (
 	"fairlead.dev/services/auth"
 	"fairlead.dev/services/fairlead/cluster"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/internal/audit"
 	"fairlead.dev/services/internal/etcd"
 	"fairlead.dev/services/internal/kube"
@@ -50,6 +51,7 @@ type Platform struct {
 	encryptionKeys              *string
 	auditLog, auditPolicy       *string
 	access                      cluster.Access
+	trust                       *trust.Part
 
 	etcd   *clientv3.Client
 	store  *store.Store
@@ -90,6 +92,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.auditLog = f.String("audit-log", "", "file to which who did what is appended, a line of JSON each; - is the standard output; none keeps nothing")
 	b.auditPolicy = f.String("audit-policy", "", "file that says what is kept in --audit-log and how much of it; none keeps the metadata of every change")
 	b.access = cluster.NewAccess(f)
+	b.trust = trust.New(p)
 	p.Add(b)
 	return b
 }
@@ -111,6 +114,9 @@ func (b *Platform) Lease() *lease.Member { return b.lease }
 
 // Verifier tells who callers are and what they may do.
 func (b *Platform) Verifier() *auth.Verifier { return b.verify }
+
+// Trust is whose client certificates are believed.
+func (b *Platform) Trust() *trust.Part { return b.trust }
 
 // Memory leads to the gRPC server without leaving the process.
 func (b *Platform) Memory() *rpc.InMemory { return b.memory }

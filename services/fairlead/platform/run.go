@@ -40,7 +40,7 @@ func (b *Platform) openGRPC(context.Context) error {
 	var err error
 	b.server, err = rpc.NewServer(rpc.Config{
 		Log: p.Log(), Metrics: p.Metrics(), Authn: b.verify.Authenticator(), Authz: b.verify.Authorizer(),
-		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, Audit: b.audit, TracerProvider: p.Tracer(),
+		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, Clients: b.trust.Trust(), Audit: b.audit, TracerProvider: p.Tracer(),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all

@@ -20,6 +20,7 @@ type tlsFlags struct {
 	dir   *string
 	hosts *[]string
 
+	more      []func() []string
 	authority *certs.Authority
 	leaf      *certs.Leaf
 }
@@ -41,9 +42,15 @@ func (p *Process) openTLS() error {
 	return err //nolint:wrapcheck // says it all
 }
 
+// Certify has the process's certificate be for further names, which are asked for once the flags are known.
+func (p *Process) Certify(names func() []string) { p.tls.more = append(p.tls.more, names) }
+
 // hosts are the names and addresses by which the process is reached.
 func (p *Process) hosts() []string {
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, *p.tls.hosts...)
+	for _, more := range p.tls.more {
+		hosts = append(hosts, more()...)
+	}
 	if name, err := os.Hostname(); err == nil && name != "" {
 		hosts = append(hosts, name)
 	}
@@ -68,6 +75,14 @@ func (p *Process) ClientCAs() *x509.CertPool { return p.tls.authority.Pool() }
 
 // ServerTLS is the TLS of a server in this process; services makes it ask services for their certificates.
 func (p *Process) ServerTLS(services bool) *tls.Config { return p.tls.leaf.Server(services) }
+
+// DoorTLS is the TLS of a front door: it asks for certificates of clients, which whoever answers has to verify, since they
+// may be of nobody who is known, and come with a token.
+func (p *Process) DoorTLS() *tls.Config {
+	c := p.tls.leaf.Server(false)
+	c.ClientAuth = tls.RequestClientCert
+	return c
+}
 
 // AllInOne is the name of the process that has all services in it.
 const AllInOne = "server"

@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/services/fairlead/platform"
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/server"
+	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/fairlead/upstream"
 )
 
@@ -30,7 +31,7 @@ func separate() map[string]*process.Process {
 		return p
 	}
 	gw := process.New(process.Options{Name: "gateway"})
-	gateway.New(gw, upstream.Services(gw))
+	gateway.New(gw, upstream.Services(gw), trust.New(gw))
 	rt := process.New(process.Options{Name: "router"})
 	router.New(rt, upstream.Outside(rt, "serving-address"))
 	ds := process.New(process.Options{Name: "dispatcher"})

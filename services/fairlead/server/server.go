@@ -34,7 +34,7 @@ func Command() *cobra.Command {
 	build.New(p, base)
 	serving.New(p, base)
 	eventing.New(p, base)
-	door := gateway.New(p, upstream.Inside(p, memory, nil))
+	door := gateway.New(p, upstream.Inside(p, memory, nil), base.Trust())
 	auth.New(p, base, door)
 	router.New(p, upstream.Inside(p, memory, as("router")))
 	dispatcher.New(p, upstream.Inside(p, memory, as("dispatcher")), true)

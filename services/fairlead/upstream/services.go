@@ -42,7 +42,8 @@ func Owners() []string {
 }
 
 // Services is a Source in processes of every service that owns kinds, at the addresses of --auth-address and the like. Each
-// call goes to the service that owns it, whose own authentication it passes: it brings its caller's token.
+// call goes to the service that owns it, whose own authentication it passes: it brings its caller's token, or says by what
+// else the caller is known, which is believed by the certificate of this process, the gateway's.
 func Services(p *process.Process) Source {
 	s := &services{process: p, addresses: map[string]*[]string{}, conns: map[string]*grpc.ClientConn{}}
 	for _, o := range owners {
@@ -68,7 +69,7 @@ func (s *services) Validate(f *process.Faults) {
 func (s *services) Connect() (*grpc.ClientConn, error) {
 	p := s.process
 	for service, addresses := range s.addresses {
-		conn, err := p.Dial(*addresses, p.CallersTLS(service))
+		conn, err := p.Dial(*addresses, p.ClientTLS(service)) // by our certificate they believe for whom we call
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", service, err)
 		}

@@ -5,14 +5,7 @@ package rpc_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"slices"
 	"strings"
@@ -31,54 +24,9 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/certs"
 	"fairlead.dev/services/internal/clientauth"
+	"fairlead.dev/services/internal/clientauth/clientauthtest"
 	"fairlead.dev/services/internal/rpc"
 )
-
-// issuer is an authority of people's certificates.
-type issuer struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newIssuer(t *testing.T, name string) *issuer {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issuer{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-func (i *issuer) issue(t *testing.T, user string, groups ...string) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: user, Organization: groups},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key.Public(), i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
 
 // tokens takes a token for its user's name.
 type tokens struct{}
@@ -125,8 +73,8 @@ func (*asked) Watch(_ *metav1.WatchRequest, s grpc.ServerStreamingServer[buildv1
 
 type people struct {
 	authority *certs.Authority
-	company   *issuer
-	cluster   *issuer
+	company   *clientauthtest.Issuer
+	cluster   *clientauthtest.Issuer
 	trust     *clientauth.Trust
 	asked     *asked
 	address   string
@@ -140,7 +88,7 @@ func startPeople(t *testing.T, authz rpc.Authorizer) *people {
 		t.Fatal(err)
 	}
 	p := &people{
-		authority: authority, company: newIssuer(t, "company"), cluster: newIssuer(t, "kubernetes"), trust: clientauth.New(),
+		authority: authority, company: clientauthtest.NewIssuer(t, "company"), cluster: clientauthtest.NewIssuer(t, "kubernetes"), trust: clientauth.New(),
 		asked: &asked{as: make(chan *rpc.Identity, 1)},
 	}
 	p.trustAll(t)
@@ -170,7 +118,7 @@ func startPeople(t *testing.T, authz rpc.Authorizer) *people {
 
 func (p *people) trustAll(t *testing.T) {
 	t.Helper()
-	err := p.trust.Set(clientauth.Set{Clients: []clientauth.Authorities{{PEM: p.company.pem}, {PEM: p.cluster.pem, Cluster: true}}})
+	err := p.trust.Set(clientauth.Set{Clients: []clientauth.Authorities{{PEM: p.company.PEM}, {PEM: p.cluster.PEM, Cluster: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,8 +178,8 @@ func TestWhoCalls(t *testing.T) {
 	token := func(user string) []string { return []string{"authorization", "Bearer " + user} }
 	nobody := p.showing(t, nil)
 	gateway, auth, router := p.dial(t, p.leaf(t, "gateway").Client()), p.dial(t, p.leaf(t, "auth").Client()), p.dial(t, p.leaf(t, "router").Client())
-	alice := p.showing(t, p.company.issue(t, "alice", "staff"))
-	boss := p.showing(t, p.cluster.issue(t, "kube-admin", "system:masters"))
+	alice := p.showing(t, p.company.Issue(t, "alice", "staff"))
+	boss := p.showing(t, p.cluster.Issue(t, "kube-admin", "system:masters"))
 	memory := p.inMemory(t)
 	eve := &rpc.Identity{User: "eve", Groups: []string{"system:masters"}, Source: rpc.SourceFrontProxy, Extra: map[string][]string{"example.org/a": {"b"}}}
 	carol := &rpc.Identity{User: "carol"}
@@ -245,11 +193,11 @@ func TestWhoCalls(t *testing.T) {
 		{"a person's certificate", alice, nil, &rpc.Identity{User: "alice", Groups: []string{"staff"}, Source: rpc.SourceUserCertificate}, 0},
 		{"a person's certificate counts before a token, as in Kubernetes", alice, token("bob"), &rpc.Identity{User: "alice", Groups: []string{"staff"}, Source: rpc.SourceUserCertificate}, 0},
 		{"the cluster's may be system: something", boss, nil, &rpc.Identity{User: "kube-admin", Groups: []string{"system:masters"}, Source: rpc.SourceClusterCertificate}, 0},
-		{"others may not", p.showing(t, p.company.issue(t, "mallory", "system:masters")), nil, nil, codes.Unauthenticated},
-		{"not even with a token", p.showing(t, p.company.issue(t, "system:admin")), token("bob"), nil, codes.Unauthenticated},
-		{"an authority of people names none of our services", p.showing(t, p.company.issue(t, "system:fairlead:gateway", "system:fairlead:services")), remote, nil, codes.Unauthenticated},
-		{"nor does the cluster's", p.showing(t, p.cluster.issue(t, "system:fairlead:router", "system:fairlead:services")), nil, nil, codes.Unauthenticated},
-		{"no name", p.showing(t, p.company.issue(t, "")), nil, nil, codes.Unauthenticated},
+		{"others may not", p.showing(t, p.company.Issue(t, "mallory", "system:masters")), nil, nil, codes.Unauthenticated},
+		{"not even with a token", p.showing(t, p.company.Issue(t, "system:admin")), token("bob"), nil, codes.Unauthenticated},
+		{"an authority of people names none of our services", p.showing(t, p.company.Issue(t, "system:fairlead:gateway", "system:fairlead:services")), remote, nil, codes.Unauthenticated},
+		{"nor does the cluster's", p.showing(t, p.cluster.Issue(t, "system:fairlead:router", "system:fairlead:services")), nil, nil, codes.Unauthenticated},
+		{"no name", p.showing(t, p.company.Issue(t, "")), nil, nil, codes.Unauthenticated},
 
 		{"the gateway says for whom it calls", gateway, remote, eve, 0},
 		{"auth does, when it commits", auth, remote, eve, 0},
@@ -340,7 +288,7 @@ func TestOnlyWhoMayEverythingActsAsTheClustersOwn(t *testing.T) {
 // TestStreamsOfCertificatesEnd when their authority is believed no longer.
 func TestStreamsOfCertificatesEnd(t *testing.T) {
 	p := startPeople(t, rights{})
-	conn := p.showing(t, p.company.issue(t, "alice"))
+	conn := p.showing(t, p.company.Issue(t, "alice"))
 	stream, err := buildv1.NewBuildServiceClient(conn).Watch(callAs(t), &metav1.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -348,7 +296,7 @@ func TestStreamsOfCertificatesEnd(t *testing.T) {
 	if _, err := stream.Header(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.trust.Set(clientauth.Set{Clients: []clientauth.Authorities{{PEM: p.cluster.pem, Cluster: true}}}); err != nil {
+	if err := p.trust.Set(clientauth.Set{Clients: []clientauth.Authorities{{PEM: p.cluster.PEM, Cluster: true}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.Unauthenticated {

@@ -9,11 +9,12 @@ import (
 
 	"fairlead.dev/services/fairlead/part/gateway"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/fairlead/upstream"
 )
 
 func main() {
 	p := process.New(process.Options{Name: "gateway", Short: "Answer REST over the services, and pass the rest on to the Kubernetes"})
-	gateway.New(p, upstream.Services(p))
+	gateway.New(p, upstream.Services(p), trust.New(p))
 	os.Exit(p.Main())
 }

@@ -13,6 +13,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/fairlead/cluster"
 	"fairlead.dev/services/fairlead/process"
+	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/fairlead/upstream"
 	"fairlead.dev/services/gateway"
 	"fairlead.dev/services/gateway/web"
@@ -22,6 +23,7 @@ import (
 type Part struct {
 	process     *process.Process
 	services    upstream.Source
+	trust       *trust.Part
 	access      cluster.Access
 	https, http *process.Address
 	origins     *[]string
@@ -30,14 +32,15 @@ type Part struct {
 }
 
 // New adds the part to a process, whose calls of services bring their callers' tokens, and returns where its front door is.
-func New(p *process.Process, services upstream.Source) (door *process.Address) {
+func New(p *process.Process, services upstream.Source, t *trust.Part) (door *process.Address) {
 	f := p.Flags()
 	part := &Part{
-		process: p, services: services, access: cluster.NewAccess(f),
+		process: p, services: services, trust: t, access: cluster.NewAccess(f),
 		https:   f.Address("https-listen", "127.0.0.1:8443", "host:port of the REST front door", process.Needed).Listen(),
 		http:    f.Address("http-listen", "127.0.0.1:8080", "loopback host:port of the REST front door without TLS; empty for none", process.Loopback).Listen(),
 		origins: f.Strings("web-origin", "origin of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and Connect; none by default"),
 	}
+	t.Proxies(func() bool { return false })
 	p.Add(part)
 	return part.https
 }
@@ -67,7 +70,7 @@ func (g *Part) Open(ctx context.Context) error {
 	cfg := gateway.DefaultConfig()
 	cfg.WebOrigins = *g.origins
 	g.gateway, err = gateway.New(ctx, cfg, gateway.Deps{
-		Conn: g.conn, Kinds: kinds.Versions(), Cluster: config, Health: p.Checks(), Debug: p.Debug(),
+		Conn: g.conn, Kinds: kinds.Versions(), Cluster: config, Clients: g.trust.Trust(), Health: p.Checks(), Debug: p.Debug(),
 		Tracer: p.Tracer(), Log: p.Log(), Metrics: p.Metrics(),
 	})
 	return err //nolint:wrapcheck // says it all
@@ -77,7 +80,7 @@ func (g *Part) Open(ctx context.Context) error {
 func (g *Part) Start(t *process.Tiers) {
 	g.process.Checks().Add(g.services.Checks(g.conn)...)
 	t.Front.Run("gateway", func(ctx context.Context) error {
-		doors := []gateway.Listener{{Listener: g.https.Listener(), TLS: g.process.ServerTLS(false)}}
+		doors := []gateway.Listener{{Listener: g.https.Listener(), TLS: g.process.DoorTLS()}}
 		if l := g.http.Listener(); l != nil {
 			doors = append(doors, gateway.Listener{Listener: l})
 		}
