@@ -154,12 +154,14 @@ func TestFiles(t *testing.T) {
 	want := credentials.Files{
 		".gitconfig": `[credential]
 	helper = store
-[credential "https://git.test/team"]
-	username = "b\"o\\b"
-[credential "https://git.test"]
-	username = "ann"
 [credential "http://plain.test:8080"]
 	username = "ann"
+[credential "https://git.test"]
+	username = "ann"
+[credential "https://git.test/team"]
+	username = "b\"o\\b"
+[credential "https://git.test/team.git"]
+	username = "b\"o\\b"
 `,
 		".git-credentials": `https://b%22o%5Cb:p%40s%3A%22%5Cs@git.test
 https://ann:p%40s%3A%22%5Cs@git.test

@@ -50,16 +50,16 @@ func (h Home) Files() (Files, []Fault) {
 	return out, h.docker(out)
 }
 
-// git lists the closest places first: git takes the first of .git-credentials that has the username that it found in
-// .gitconfig, where again the closest counts.
+// git lists the closest places last in .gitconfig, where the last username that fits counts, and first in .git-credentials,
+// of which git takes the first that fits host and username.
 func (h Home) git(out Files) {
 	passwords := slices.DeleteFunc(slices.Clone(h.Git), func(c Credential) bool { return c.Kind != Password })
 	if len(passwords) == 0 {
 		return
 	}
 	slices.SortStableFunc(passwords, func(a, b Credential) int { return len(b.Place.Path) - len(a.Place.Path) })
-	var config, store strings.Builder
-	config.WriteString("[credential]\n\thelper = store\n")
+	var store strings.Builder
+	var config []string
 	seen := map[string]bool{}
 	for _, c := range passwords {
 		place := c.Place
@@ -70,11 +70,16 @@ func (h Home) git(out Files) {
 			continue
 		}
 		seen[place.String()] = true
-		fmt.Fprintf(&config, "[credential \"%s\"]\n\tusername = %s\n", place, gitQuote(c.Username))
+		section := fmt.Sprintf("[credential \"%s\"]\n\tusername = %s\n", place, gitQuote(c.Username))
+		if place.Path != "" { // it may be a folder or a repository
+			section += fmt.Sprintf("[credential \"%s.git\"]\n\tusername = %s\n", place, gitQuote(c.Username))
+		}
+		config = append(config, section)
 		// The path stays out: git asks for a host, and takes what has the username.
 		fmt.Fprintf(&store, "%s://%s:%s@%s\n", place.Scheme, percent(c.Username), percent(c.Password), place.authority())
 	}
-	out[gitConfig], out[gitCredentials] = config.String(), store.String()
+	slices.Reverse(config)
+	out[gitConfig], out[gitCredentials] = "[credential]\n\thelper = store\n"+strings.Join(config, ""), store.String()
 }
 
 // gitQuote quotes a value for git's configuration, which has no control characters.

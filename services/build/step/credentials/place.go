@@ -144,7 +144,7 @@ func cleanHost(host string) (string, error) {
 			return "", errors.New("its host is no DNS name; write international names in their ASCII form (xn--…), and no wildcards")
 		}
 	}
-	if strings.HasPrefix(host, "-") || strings.HasPrefix(host, ".") || strings.Contains(host, "..") {
+	if strings.HasPrefix(host, "-") || strings.HasPrefix(host, ".") || strings.HasSuffix(host, ".") || strings.Contains(host, "..") {
 		return "", errors.New("its host is no DNS name")
 	}
 	return host, nil

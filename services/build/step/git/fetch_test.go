@@ -25,7 +25,7 @@ import (
 
 // repository is a bare repository behind git's own HTTP server, and what is in it.
 type repository struct {
-	url                  string
+	url, root            string
 	first, second, topic string
 }
 
@@ -95,7 +95,7 @@ func serve(t *testing.T, wrap func(http.Handler) http.Handler) repository {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	r.url = server.URL + "/repo.git"
+	r.url, r.root = server.URL+"/repo.git", root
 	return r
 }
 
