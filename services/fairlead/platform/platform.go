@@ -51,6 +51,7 @@ type Platform struct {
 	encryptionKeys              *string
 	auditLog, auditPolicy       *string
 	access                      cluster.Access
+	signIn                      *signIn
 	trust                       *trust.Part
 
 	etcd   *clientv3.Client
@@ -92,6 +93,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.auditLog = f.String("audit-log", "", "file to which who did what is appended, a line of JSON each; - is the standard output; none keeps nothing")
 	b.auditPolicy = f.String("audit-policy", "", "file that says what is kept in --audit-log and how much of it; none keeps the metadata of every change")
 	b.access = cluster.NewAccess(f)
+	b.signIn = newSignIn(f)
 	b.trust = trust.New(p)
 	p.Add(b)
 	return b
@@ -166,6 +168,7 @@ func (b *Platform) Validate(f *process.Faults) {
 	if b.advertise.Everywhere() {
 		f.Addf("advertise-address", "is %q, which leads each of the other processes to itself; write the address at which they reach this one", b.advertise)
 	}
+	b.signIn.validate(f)
 	if *b.auditPolicy != "" && *b.auditLog == "" {
 		f.Addf("audit-policy", "is of no use without --audit-log")
 	}
@@ -275,6 +278,7 @@ func (b *Platform) openAuth(context.Context) error {
 	p := b.process
 	c := auth.DefaultConfig()
 	c.Prefix = b.Prefix()
+	b.signIn.set(&c)
 	deps := auth.Deps{
 		Store: b.store, Etcd: b.etcd, Kube: b.kube, Objects: b.kube, Namespaces: b.kube, Lease: b.lease, Log: p.Log(), Tracer: p.Tracer(),
 	}
