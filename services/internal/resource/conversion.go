@@ -77,7 +77,7 @@ func (s *server) toStored(ctx context.Context, obj, old store.Object) (store.Obj
 		return nil, err
 	}
 	if s.older.Warnings != nil {
-		warn(ctx, s.older.Warnings(obj))
+		tell(ctx, s.older.Warnings(obj), false)
 	}
 	if old == nil {
 		return out, s.older.inItsWords(obj, s.older.stored.admit(ctx, out, nil))
@@ -220,4 +220,32 @@ func (s *server) giveBack(obj store.Object, key string) (store.Object, error) {
 		return nil, err
 	}
 	return s.restore(obj, kept)
+}
+
+// Converter converts whole objects as the servers of a kind do, with what one form says and the other cannot.
+type Converter struct{ older *older }
+
+// NewConverter returns the converter between an older form of a kind and the stored one.
+func NewConverter(form, stored Handler) (*Converter, error) {
+	f, err := newServer(form, Deps{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newServer(stored, Deps{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOlder(f, s)
+	if err != nil {
+		return nil, err
+	}
+	return &Converter{o}, nil
+}
+
+// ToStored returns the stored form of an older object, which stays as it is.
+func (c *Converter) ToStored(obj store.Object) (store.Object, error) { return c.older.toStored(obj) }
+
+// FromStored returns the older form of a stored object, which stays as it is.
+func (c *Converter) FromStored(obj store.Object) (store.Object, error) {
+	return c.older.fromStored(obj)
 }
