@@ -90,7 +90,7 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 				writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %s", r.Method, r.URL.Path))
 				return
 			}
-			writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s; GET /apis lists what there is", r.URL.Path))
+			writeError(w, rs.nothingAt(r.URL.Path))
 		}),
 		runtime.WithDisableHTTPMethodOverride(),
 	)
@@ -105,6 +105,19 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 		}
 	}
 	return rs, nil
+}
+
+// nothingAt is the error for a path of ours that leads nowhere.
+func (rs *resources) nothingAt(path string) *apierror.Error {
+	t := rs.parse(path)
+	if t == nil || t.kind == nil || t.subresource == "" {
+		return apierror.New(apierror.ReasonNotFound, "nothing is served at %s; GET /apis lists what there is", path)
+	}
+	var names []string
+	for _, sub := range subresources(*t.kind) {
+		names = append(names, sub.name)
+	}
+	return apierror.New(apierror.ReasonNotFound, "%s.%s have no subresource %q; among theirs are %s", t.kind.Plural, t.kind.Group, t.subresource, strings.Join(names, ", "))
 }
 
 // parse returns what a path in one of our groups names, or nil for other paths and for those of discovery.
@@ -204,6 +217,10 @@ func (rs *resources) prepare(r *http.Request, t *target, v *view) error {
 
 func (rs *resources) prepareRead(r *http.Request, t *target, v *view, q url.Values) error {
 	v.verb = "get"
+	if t.kind != nil && t.kind.HasStatus && t.subresource == "status" { // which is read as a part of the object that it is of
+		t.subresource = ""
+		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(strings.TrimSuffix(r.URL.Path, "/"), "/status"), ""
+	}
 	if t.kind == nil || t.subresource != "" {
 		switch t.subresource {
 		case "log":
