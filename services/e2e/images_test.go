@@ -36,7 +36,7 @@ var appOnce = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals
 		os.Stderr.Write(out)
 		return "", err
 	}
-	return pushProgram("test/app:latest", binary)
+	return pushProgram("test/app:latest", binary, "bin/tar")
 })
 
 // app is the reference of an image of testdata/app.
@@ -49,8 +49,8 @@ func app(t *testing.T) string {
 	return ref
 }
 
-// pushProgram pushes an image with one program as its entrypoint.
-func pushProgram(repository, binary string) (string, error) {
+// pushProgram pushes an image with one program as its entrypoint, which is there under other names too.
+func pushProgram(repository, binary string, links ...string) (string, error) {
 	data, err := os.ReadFile(binary)
 	if err != nil {
 		return "", err
@@ -62,6 +62,11 @@ func pushProgram(repository, binary string) (string, error) {
 	}
 	if _, err := w.Write(data); err != nil {
 		return "", err
+	}
+	for _, link := range links {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: link, Linkname: "/app", Mode: 0o777}); err != nil {
+			return "", err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return "", err

@@ -6,23 +6,60 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fairlead.dev/services/e2e/harness"
 )
 
-// kubectl runs the real one with the kubeconfig that the server wrote.
-func kubectl(t *testing.T, stdin string, args ...string) (string, error) {
+// kubectlAt is the real kubectl, at an endpoint and in a namespace.
+type kubectlAt struct {
+	endpoint
+
+	namespace string
+	// home is where it keeps what it learnt about the server.
+	home string
+	// env are further variables of its environment.
+	env []string
+}
+
+// commandTime is how long one command may take.
+const commandTime = 2 * time.Minute
+
+// command is a command that has not run yet.
+func (k kubectlAt) command(ctx context.Context, args ...string) *exec.Cmd {
+	all := []string{"--kubeconfig", k.kubeconfig}
+	if k.namespace != "" {
+		all = append(all, "--namespace", k.namespace)
+	}
+	cmd := exec.CommandContext(ctx, harness.Kubectl(s.state), append(all, args...)...)
+	cmd.Env = append(append(os.Environ(), "HOME="+k.home, "KUBECACHEDIR="+k.home), k.env...)
+	return cmd
+}
+
+// run runs a command, and returns what it wrote.
+func (k kubectlAt) run(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), harness.Kubectl(s.state), append([]string{"--kubeconfig", s.server.Config().Kubeconfig}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
+	defer cancel()
+	cmd := k.command(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// kubectl runs a command at the front door.
+func kubectl(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	return kubectlAt{endpoint: endpoint{kubeconfig: s.server.Config().Kubeconfig}, home: t.TempDir()}.run(t, stdin, args...)
 }
 
 // step is one command, and what its output must match.
@@ -48,91 +85,83 @@ func runSteps(t *testing.T, run func(t *testing.T, stdin string, args ...string)
 	}
 }
 
-// TestKubectl does with kubectl what people do with it.
-func TestKubectl(t *testing.T) {
-	ns := namespace(t)
-	n := func(args ...string) []string { return append([]string{"--namespace", ns}, args...) }
-	service := func(text string) string {
-		return fmt.Sprintf("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n      - image: %s\n        env: [{name: TEXT, value: %s}]\n", app(t), text)
-	}
-	runSteps(t, kubectl, []step{
-		{args: []string{"version"}, wants: []string{"Server Version"}},
-		{args: []string{"api-resources"}, wants: []string{`services\s+kservice,ksvc\s+serving.knative.dev/v1\s+true\s+Service`, `pods\s+po\s+v1`, `builds`}},
-		{args: n("apply", "--filename", "-"), stdin: service("one"), wants: []string{"service.serving.knative.dev/web created"}},
-		// The container's name is defaulted, so that kubectl's patch is not empty; the spec must stay what it was all the same.
-		{args: n("apply", "--filename", "-"), stdin: service("one"), wants: []string{"service.serving.knative.dev/web (configured|unchanged)"}},
-		{args: n("get", "ksvc", "web", "--output", "jsonpath={.metadata.generation}"), wants: []string{"^1$"}},
-		{args: n("wait", "ksvc/web", "--for", "condition=Ready", "--timeout", "120s"), wants: []string{"condition met"}},
-		{args: n("get", "ksvc"), wants: []string{`NAME\s+URL\s+LATESTCREATED\s+LATESTREADY\s+READY`, `web\s+http://web\.` + ns + `\.localhost`, `web-00001\s+web-00001\s+True`}},
-		{args: n("get", "knative"), wants: []string{"revision.serving.knative.dev/web-00001", "route.serving.knative.dev/web"}},
-		{args: n("get", "ksvc", "web", "--output", "jsonpath={.status.latestReadyRevisionName}"), wants: []string{"^web-00001$"}},
-		{args: n("get", "ksvc", "web", "--output", "yaml"), wants: []string{"apiVersion: serving.knative.dev/v1", "observedGeneration: 1"}},
-		{args: n("describe", "ksvc", "web"), wants: []string{`Name:\s+web`, `Kind:\s+Service`, "Latest Ready Revision Name"}},
-		{args: n("describe", "revision", "web-00001"), wants: []string{"Events:"}},
-		{args: n("apply", "--filename", "-"), stdin: service("two"), wants: []string{"configured"}},
-		{args: n("wait", "ksvc/web", "--for", "jsonpath={.status.latestReadyRevisionName}=web-00002", "--timeout", "120s")},
-		{args: n("label", "ksvc", "web", "tier=front"), wants: []string{"labeled"}},
-		{args: n("get", "ksvc", "--selector", "tier=front", "--no-headers"), wants: []string{"^web"}},
-		{args: n("get", "ksvc", "--selector", "tier=back"), wants: []string{"No resources found"}},
-		{args: n("annotate", "ksvc", "web", "note=hello"), wants: []string{"annotated"}},
-		{args: n("patch", "ksvc", "web", "--type", "merge", "--patch", `{"metadata":{"annotations":{"note":"again"}}}`), wants: []string{"patched"}},
-		{args: n("patch", "ksvc", "web", "--type", "json", "--patch", `[{"op":"replace","path":"/metadata/annotations/note","value":"third"}]`), wants: []string{"patched"}},
-		{args: n("explain", "ksvc.spec.template.spec"), wants: []string{"containerConcurrency", "containers"}},
-		{args: n("get", "pods"), wants: []string{"web-00002"}},
-		{args: n("auth", "can-i", "list", "pods"), wants: []string{"yes"}},
-		{args: n("get", "ksvc", "absent"), fails: true, wants: []string{`services.serving.knative.dev "absent" not found`}},
-		{args: n("apply", "--filename", "-"), stdin: strings.Replace(service("two"), "containers", "containerz", 1), fails: true, wants: []string{"containerz"}},
-		{args: n("delete", "ksvc", "web"), wants: []string{`service.serving.knative.dev "web" deleted`}},
-		{args: n("wait", "revision", "--all", "--for", "delete", "--timeout", "60s")},
-		{args: n("get", "knative"), wants: []string{"No resources found"}},
-	})
+// broker is an object of ours that needs no pods.
+func broker(name, label string) string {
+	return fmt.Sprintf("apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: %s, labels: {tier: %s}}\nspec: {}\n", name, label)
 }
 
-// TestCommandLine does with fairlead what people do with it, over gRPC.
-func TestCommandLine(t *testing.T) {
-	ns := namespace(t)
-	fairlead := func(t *testing.T, stdin string, args ...string) (string, error) {
-		t.Helper()
-		cfg := s.server.Config()
-		cmd := exec.CommandContext(t.Context(), filepath.Join(s.state, "bin", "fairlead"), append(args,
-			"--server", fmt.Sprintf("127.0.0.1:%d", cfg.Ports.GRPC), "--token-file", cfg.Token, "--namespace", ns)...)
-		cmd.Stdin = strings.NewReader(stdin)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+// trigger belongs to a broker, also as its dependent if there is a uid.
+func trigger(name, ofBroker, uid string) string {
+	owners := ""
+	if uid != "" {
+		owners = fmt.Sprintf(", ownerReferences: [{apiVersion: eventing.knative.dev/v1, kind: Broker, name: %s, uid: %s, blockOwnerDeletion: true}]", ofBroker, uid)
 	}
-	build := fmt.Sprintf("apiVersion: build.knative.dev/v1alpha1\nkind: Build\nmetadata: {name: b}\nspec: {steps: [{name: say, image: %q, args: [exit, \"0\"]}]}\n", app(t))
-	runSteps(t, fairlead, []step{
-		{args: []string{"version"}, wants: []string{"(?i)client"}},
-		{args: []string{"apply", "-f", "-"}, stdin: build, wants: []string{"build.build.knative.dev/b created"}},
-		{args: []string{"apply", "-f", "-"}, stdin: build, wants: []string{"unchanged"}},
-		{args: []string{"wait", "build/b", "--for=condition=Succeeded", "--timeout=120s"}, wants: []string{"condition met"}},
-		{args: []string{"logs", "build/b"}, wants: []string{"leaving with 0"}},
-		{args: []string{"get", "builds"}, wants: []string{`NAME\s+SUCCEEDED`, `b\s+True`}},
-		{args: []string{"get", "build", "b", "-o", "yaml"}, wants: []string{"kind: Build", "stepsCompleted"}},
-		{args: []string{"describe", "build", "b"}, wants: []string{"Succeeded"}},
-		{args: []string{"get", "bilds"}, fails: true, wants: []string{"builds"}},
-		{args: []string{"apply", "-f", "-"}, stdin: strings.Replace(build, "steps", "stepz", 1), fails: true, wants: []string{"spec.stepz"}},
-		{args: []string{"delete", "build", "b"}, wants: []string{`"b" deleted`}},
-		{args: []string{"get", "build", "b"}, fails: true, wants: []string{"not found"}},
-		{args: []string{"completion", "bash"}, wants: []string{"fairlead"}},
-	})
+	return fmt.Sprintf("apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata: {name: %s%s}\nspec: {broker: %s, filter: {attributes: {type: a}}, subscriber: {uri: 'http://127.0.0.1:1/'}}\n", name, owners, ofBroker)
 }
 
-// TestReflection has grpcurl list the services without a token, and nothing else be had without one.
-func TestReflection(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", s.server.Config().Ports.GRPC)
-	grpcurl := func(t *testing.T, _ string, args ...string) (string, error) {
-		t.Helper()
-		out, err := exec.CommandContext(t.Context(), filepath.Join(s.state, "bin", "grpcurl"), append([]string{"-plaintext"}, args...)...).CombinedOutput()
-		return string(out), err
-	}
-	runSteps(t, grpcurl, []step{
-		{args: []string{address, "list"}, wants: []string{
-			"fairlead.auth.v1.TokenService", "fairlead.build.v1.BuildService", "fairlead.serving.v1.ServiceService", "fairlead.eventing.v1.BrokerService",
+// webService is a service whose pod answers with a text.
+func webService(image, text string) string {
+	return fmt.Sprintf("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web, labels: {app: web}}\nspec:\n  template:\n    spec:\n      containers:\n      - image: %s\n        env: [{name: TEXT, value: %s}]\n", image, text)
+}
+
+// box is a pod of the cluster's own, with a server and with somebody who repeats what is said.
+func box(image string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: box}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: data, emptyDir: {}}]
+  containers:
+  - {name: web, image: %[1]q, args: [serve], env: [{name: PORT, value: "8080"}, {name: TEXT, value: out of the box}], volumeMounts: [{name: data, mountPath: /data}]}
+  - {name: echo, image: %[1]q, args: [echo], stdin: true}
+`, image)
+}
+
+// prepare makes what most commands look at: a service with its pod, and a pod of the cluster's own.
+func (k kubectlAt) prepare(t *testing.T) {
+	t.Helper()
+	runSteps(t, k.run, []step{
+		{args: []string{"apply", "--filename", "-"}, stdin: webService(app(t), "one") + "---\n" + box(app(t)), wants: []string{
+			"service.serving.knative.dev/web created", "pod/box created",
 		}},
-		{args: []string{address, "describe", "fairlead.build.v1.BuildService"}, wants: []string{"rpc Create"}},
-		{args: []string{address, "grpc.health.v1.Health/Check"}, wants: []string{"SERVING"}},
-		{args: []string{"-d", `{"namespace":"default"}`, address, "fairlead.build.v1.BuildService/List"}, fails: true, wants: []string{"Unauthenticated"}},
-		{args: []string{"-d", `{}`, address, "fairlead.auth.v1.TokenService/WhoAmI"}, fails: true, wants: []string{"Unauthenticated"}},
+		{args: []string{"wait", "ksvc/web", "--for", "condition=Ready", "--timeout", "120s"}, wants: []string{"condition met"}},
+		{args: []string{"wait", "pod/box", "--for", "condition=Ready", "--timeout", "120s"}, wants: []string{"condition met"}},
 	})
 }
+
+// TestKubectl has every command do what people do with it, and refuse what it must, at every endpoint.
+func TestKubectl(t *testing.T) {
+	tests := map[string]func(t *testing.T, k kubectlAt){}
+	for _, some := range []map[string]func(t *testing.T, k kubectlAt){kubectlReads(), kubectlWrites(), kubectlDeletions(), kubectlPods()} {
+		maps.Copy(tests, some)
+	}
+	for _, e := range endpoints(t) {
+		t.Run(e.name, func(t *testing.T) {
+			k := kubectlAt{endpoint: e, namespace: namespace(t), home: t.TempDir()}
+			k.prepare(t)
+			for _, name := range slices.Sorted(maps.Keys(tests)) {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					tests[name](t, k)
+				})
+			}
+		})
+	}
+}
+
+// steps is a test that runs commands one after another.
+func steps(of ...step) func(t *testing.T, k kubectlAt) {
+	return func(t *testing.T, k kubectlAt) {
+		t.Helper()
+		runSteps(t, k.run, of)
+	}
+}
+
+// apply is the step that applies documents.
+func applied(documents string) step {
+	return step{args: []string{"apply", "--filename", "-"}, stdin: documents, wants: []string{"created"}}
+}
+
+// args splits a command at its spaces.
+func args(line string) []string { return strings.Fields(line) }

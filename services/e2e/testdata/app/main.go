@@ -5,16 +5,27 @@
 package main
 
 import (
+	"archive/tar"
+	"bufio"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == "tar" { // kubectl cp wants one in the image
+		if err := archive(os.Args[1:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	what := "serve"
 	if len(os.Args) > 1 {
 		what = os.Args[1]
@@ -32,6 +43,11 @@ func main() {
 		}
 		fmt.Println("leaving with", code)
 		os.Exit(code)
+	case "echo":
+		fmt.Println("say something")
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			fmt.Println(lines.Text())
+		}
 	case "deaf", "sleep":
 		time.Sleep(time.Hour)
 	case "write":
@@ -50,6 +66,41 @@ func main() {
 		}
 	default:
 		log.Fatalf("unknown argument %q", what)
+	}
+}
+
+// archive packs the file that the last argument names, or unpacks files into the folder that it names, as kubectl cp asks of tar.
+func archive(args []string) error {
+	last := args[len(args)-1]
+	if slices.Contains(args, "cf") {
+		data, err := os.ReadFile(last)
+		if err != nil {
+			return err
+		}
+		w := tar.NewWriter(os.Stdout)
+		if err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(last, "/"), Mode: 0o600, Size: int64(len(data))}); err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+		return w.Close()
+	}
+	for r := tar.NewReader(os.Stdin); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(last, filepath.Base(h.Name)), data, 0o600); err != nil {
+			return err
+		}
 	}
 }
 
