@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
 	"fairlead.dev/services/internal/apierror"
@@ -30,8 +29,8 @@ func (t *Tracker) Read(data []byte, obj Object, odd bool) (*Document, error) {
 			return nil, err //nolint:wrapcheck // an error of ours
 		}
 	}
-	content := map[string]any{}
-	if err := kjson.Unmarshal(data, &content); err != nil {
+	content, err := readContent(data)
+	if err != nil {
 		return nil, apierror.BadRequest("the document cannot be read: %v", err)
 	}
 	doc := &Document{Unstructured: &unstructured.Unstructured{Object: content}}
@@ -39,15 +38,9 @@ func (t *Tracker) Read(data []byte, obj Object, odd bool) (*Document, error) {
 		return nil, err
 	}
 	doc.SetGroupVersionKind(t.gvk)
-	var err error
+	t.completeKeys(content, obj)
 	if doc.typed, err = t.converter.typed(t.gvk, content); err == nil {
 		return doc, nil
-	}
-	o := &object{Unstructured: *doc.Unstructured}
-	if t.completeKeys(o, obj) {
-		if doc.typed, err = t.converter.typed(t.gvk, content); err == nil {
-			return doc, nil
-		}
 	}
 	return nil, apierror.BadRequest("the document cannot be applied: %s", strings.TrimSpace(err.Error())).Wrap(err)
 }

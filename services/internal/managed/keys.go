@@ -9,73 +9,116 @@ import (
 )
 
 // completeKeys gives items of lists the keys that they leave open, if these are filled in before obj is stored: a container
-// without a name gets one, and is to be the same container in the document and in the object. It tells whether it found any.
-func (t *Tracker) completeKeys(o *object, obj Object) bool {
+// without a name gets one, and is to be the same container in the document and in the object.
+func (t *Tracker) completeKeys(content map[string]any, obj Object) {
 	parser, ok := t.converter.types.parsers[t.gvk]
-	if !ok {
-		return false
+	if !ok || !openKeys(parser.Schema, parser.TypeRef, content) {
+		return
 	}
 	completed := proto.CloneOf(obj)
-	t.complete(completed)
-	from, err := newObject(completed)
-	if err != nil {
+	if t.complete != nil {
+		t.complete(completed)
+	}
+	if from, err := newObject(completed); err == nil {
+		fillKeys(parser.Schema, parser.TypeRef, content, from.Object)
+	}
+}
+
+// openKeys tells whether an item of a list in a value has no key.
+func openKeys(s *schema.Schema, ref schema.TypeRef, value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		atom, ok := s.Resolve(ref)
+		if !ok || atom.Map == nil {
+			return false
+		}
+		for name, v := range value {
+			if !isScalar(v) && openKeys(s, typeOf(atom.Map, name), v) {
+				return true
+			}
+		}
+	case []any:
+		atom, ok := s.Resolve(ref)
+		if !ok || atom.List == nil || atom.List.ElementRelationship != schema.Associative || len(atom.List.Keys) == 0 {
+			return false // what is replaced as a whole needs no keys
+		}
+		for _, v := range value {
+			item, ok := v.(map[string]any)
+			if !ok {
+				return false
+			}
+			for _, key := range atom.List.Keys {
+				if isOpen(item, key) {
+					return true
+				}
+			}
+			if openKeys(s, atom.List.ElementType, item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isScalar(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
 		return false
 	}
-	return fillKeys(parser.Schema, parser.TypeRef, o.Object, from.Object)
+	return true
+}
+
+// isOpen tells whether an item lacks a key. Names that are required are written even where they are empty.
+func isOpen(item map[string]any, key string) bool {
+	v, ok := item[key]
+	return !ok || v == ""
+}
+
+func typeOf(m *schema.Map, name string) schema.TypeRef {
+	if field, ok := m.FindField(name); ok {
+		return field.Type
+	}
+	return m.ElementType
 }
 
 // fillKeys fills in the keys that items of lists in a value lack, from a value of the same form.
-func fillKeys(s *schema.Schema, ref schema.TypeRef, into, from any) bool {
+func fillKeys(s *schema.Schema, ref schema.TypeRef, into, from any) {
 	atom, ok := s.Resolve(ref)
 	if !ok {
-		return false
+		return
 	}
-	found := false
 	switch into := into.(type) {
 	case map[string]any:
 		from, ok := from.(map[string]any)
 		if !ok || atom.Map == nil {
-			return false
+			return
 		}
 		for name, value := range into {
-			element := atom.Map.ElementType
-			if field, ok := atom.Map.FindField(name); ok {
-				element = field.Type
-			}
-			found = fillKeys(s, element, value, from[name]) || found
+			fillKeys(s, typeOf(atom.Map, name), value, from[name])
 		}
 	case []any:
 		from, ok := from.([]any)
-		if !ok || atom.List == nil || len(from) != len(into) {
-			return false
+		if !ok || atom.List == nil || atom.List.ElementRelationship != schema.Associative || len(from) != len(into) {
+			return
 		}
 		for i, item := range into {
-			if atom.List.ElementRelationship == schema.Associative {
-				found = fillItem(atom.List.Keys, item, from[i]) || found
-			}
-			found = fillKeys(s, atom.List.ElementType, item, from[i]) || found
+			fillItem(atom.List.Keys, item, from[i])
+			fillKeys(s, atom.List.ElementType, item, from[i])
 		}
 	}
-	return found
 }
 
-func fillItem(keys []string, into, from any) bool {
+func fillItem(keys []string, into, from any) {
 	item, ok := into.(map[string]any)
-	if !ok {
-		return false
+	filled, okFrom := from.(map[string]any)
+	if !ok || !okFrom {
+		return
 	}
-	filled, ok := from.(map[string]any)
-	if !ok {
-		return false
-	}
-	found := false
 	for _, key := range keys {
-		if _, has := item[key]; has {
-			continue
-		}
-		if value, has := filled[key]; has {
-			item[key], found = value, true
+		_, has := item[key]
+		value, fills := filled[key]
+		if fills && (!has || isOpen(item, key)) {
+			item[key] = value
 		}
 	}
-	return found
 }

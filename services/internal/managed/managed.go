@@ -57,9 +57,6 @@ type Config struct {
 // New makes a Tracker.
 func New(c Config) (*Tracker, error) {
 	t := &Tracker{kind: c.Kind, gvk: gvkOf(c.Kind), converter: typeConverter{c.Types}, complete: c.Complete}
-	if t.complete == nil {
-		t.complete = func(Object) {}
-	}
 	versions := convertor{versions: map[schema.GroupVersionKind]kinds.Kind{}, convert: c.Convert}
 	for _, k := range c.Versions {
 		versions.versions[gvkOf(k)] = k
@@ -114,12 +111,8 @@ func (t *Tracker) Update(live, obj Object, w Write) error {
 	if err != nil {
 		return t.keep(live, obj, err)
 	}
-	managed := now.managed // the field manager takes them away
-	if _, err = t.manager(w).Update(was, now, w.Manager); err != nil && t.completeKeys(now, obj) {
-		now.managed = managed
-		_, err = t.manager(w).Update(was, now, w.Manager)
-	}
-	if err != nil {
+	t.completeKeys(now.Object, obj)
+	if _, err = t.manager(w).Update(was, now, w.Manager); err != nil {
 		return t.keep(live, obj, err)
 	}
 	obj.GetMetadata().ManagedFields = messages(now.managed)

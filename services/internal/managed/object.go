@@ -4,16 +4,12 @@
 package managed
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	"fairlead.dev/services/internal/codec"
@@ -60,9 +56,9 @@ func newObject(from Object) (*object, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // an error of ours
 	}
-	content := map[string]any{}
-	if err := kjson.Unmarshal(data, &content); err != nil {
-		return nil, fmt.Errorf("managed: read what was written: %w", err)
+	content, err := readContent(data)
+	if err != nil {
+		return nil, err
 	}
 	return &object{Unstructured: unstructured.Unstructured{Object: content}, managed: entries(from.GetMetadata().GetManagedFields())}, nil
 }
@@ -90,9 +86,9 @@ func shallow(m protoreflect.Message) protoreflect.Message {
 
 // into reads the object into a message.
 func (o *object) into(obj Object) error {
-	data, err := json.Marshal(o.Object)
+	data, err := appendContent(nil, o.Object)
 	if err != nil {
-		return fmt.Errorf("managed: write an object: %w", err)
+		return err
 	}
 	if _, err := codec.Unmarshal(data, obj, codec.Options{MaxBytes: -1}); err != nil {
 		return err //nolint:wrapcheck // an error of ours

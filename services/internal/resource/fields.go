@@ -24,8 +24,12 @@ func track(servers []*server) error {
 	}
 	for _, s := range servers {
 		forms := formsOf(s, servers)
+		var complete func(managed.Object)
+		if s.Default != nil {
+			complete = s.complete
+		}
 		s.fields, err = managed.New(managed.Config{
-			Types: types, Kind: s.Kind, Versions: forms.kinds(), Convert: forms.convert, Complete: s.complete,
+			Types: types, Kind: s.Kind, Versions: forms.kinds(), Convert: forms.convert, Complete: complete,
 		})
 		if err != nil {
 			return fmt.Errorf("resource: %w", err)
@@ -73,9 +77,7 @@ func (f forms) convert(obj managed.Object, from, to kinds.Kind) (managed.Object,
 
 // complete fills in what an object leaves open, as admission will.
 func (s *server) complete(obj managed.Object) {
-	if s.Default != nil {
-		s.Default(context.Background(), obj, nil)
-	}
+	s.Default(context.Background(), obj, nil)
 }
 
 // track notes on obj, which is to be stored in place of old, who manages its fields. That cannot fail a write: what went wrong

@@ -63,7 +63,7 @@ func TestCreateRefuses(t *testing.T) {
 		"taken, dry":           {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "taken"), DryRun: []string{"All"}}, apierror.ReasonAlreadyExists, "already exists"},
 		"no name":              {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "")}, apierror.ReasonInvalid, "name or generateName is required"},
 		"bad name":             {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "A_b")}, apierror.ReasonInvalid, "a lowercase RFC 1123 subdomain must consist of"},
-		"bad dry run":          {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "a"), DryRun: []string{"Some"}}, apierror.ReasonInvalid, `dryRun: Unsupported value: "Some": supported values: "All"`},
+		"bad dry run":          {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "a"), DryRun: []string{"Some"}}, apierror.ReasonInvalid, `dryRun: Unsupported value: ["Some"]: supported values: "All"`},
 		"bad field validation": {&buildv1.BuildServiceCreateRequest{Object: aBuild("shop", "a"), FieldValidation: "Maybe"}, apierror.ReasonInvalid, "fieldValidation"},
 		"no object":            {&buildv1.BuildServiceCreateRequest{Namespace: "shop"}, apierror.ReasonBadRequest, "no object"},
 	}
