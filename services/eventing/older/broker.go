@@ -25,6 +25,9 @@ func brokerUp(obj store.Object) (store.Object, error) {
 			ObservedGeneration: st.GetObservedGeneration(), Conditions: st.GetConditions(), Annotations: st.GetAnnotations(),
 			Address: st.GetAddress().GetAddressable(), DeadLetterSinkUri: st.GetDeadLetterSinkUri(),
 		}
+		if st.GetAddress() != nil && out.Status.GetAddress() == nil { // an empty message that stands inline is none
+			out.Status.Address = &eventingv1.Addressable{}
+		}
 	}
 	return out, nil
 }

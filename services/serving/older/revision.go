@@ -26,7 +26,7 @@ func revisionHooks() resource.Hooks {
 		up: func(o *servingv1alpha1.Revision) *servingv1.Revision {
 			w := words{}
 			spec := revisionUp(o.GetSpec(), w)
-			return &servingv1.Revision{Metadata: w.metadata(nil), Spec: spec, Status: o.GetStatus().GetRevisionStatus()}
+			return &servingv1.Revision{Metadata: w.metadata(nil), Spec: spec, Status: revisionStatusUp(o.GetStatus())}
 		},
 		down: func(s *servingv1.Revision) *servingv1alpha1.Revision {
 			return &servingv1alpha1.Revision{Spec: revisionDown(s.GetSpec(), wordsOf(s.GetMetadata())), Status: revisionStatusDown(s.GetStatus())}
@@ -82,6 +82,13 @@ func revisionDown(s *servingv1.RevisionSpec, w words) *servingv1alpha1.RevisionS
 		out.RevisionSpec = same
 	}
 	return out
+}
+
+func revisionStatusUp(o *servingv1alpha1.RevisionStatus) *servingv1.RevisionStatus {
+	if o != nil && o.GetRevisionStatus() == nil { // an empty message that stands inline is none
+		return &servingv1.RevisionStatus{}
+	}
+	return o.GetRevisionStatus()
 }
 
 func revisionStatusDown(s *servingv1.RevisionStatus) *servingv1alpha1.RevisionStatus {

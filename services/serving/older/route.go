@@ -47,9 +47,13 @@ func trafficUp(o []*servingv1alpha1.TrafficTarget, w words) []*servingv1.Traffic
 		if t.GetTrafficTarget() != nil {
 			same = proto.CloneOf(t.GetTrafficTarget())
 		}
-		if t.GetName() != "" && same.GetTag() == "" {
-			w.add(wordName)
+		switch {
+		case t.GetName() == "":
+		case same.GetTag() == "":
 			same.Tag = t.GetName()
+			w.add(wordName + same.GetTag())
+		case same.GetTag() == t.GetName():
+			w.add(wordBoth + same.GetTag())
 		}
 		out = append(out, same)
 	}
@@ -61,8 +65,11 @@ func trafficDown(s []*servingv1.TrafficTarget, w words) []*servingv1alpha1.Traff
 	var out []*servingv1alpha1.TrafficTarget
 	for _, t := range s {
 		target, same := &servingv1alpha1.TrafficTarget{}, proto.CloneOf(t)
-		if w.has(wordName) {
-			target.Name, same.Tag = same.GetTag(), ""
+		switch tag := same.GetTag(); {
+		case w.has(wordBoth + tag):
+			target.Name = tag
+		case w.has(wordName + tag):
+			target.Name, same.Tag = tag, ""
 		}
 		if proto.Size(same) > 0 { // an empty message that stands inline is none
 			target.TrafficTarget = same
@@ -72,6 +79,7 @@ func trafficDown(s []*servingv1.TrafficTarget, w words) []*servingv1alpha1.Traff
 	return out
 }
 
+// checkTraffic tells where a share has two names.
 func checkTraffic(o []*servingv1alpha1.TrafficTarget) []apierror.Cause {
 	var causes []apierror.Cause
 	for i, t := range o {
@@ -88,7 +96,7 @@ func routeStatusUp(o *servingv1alpha1.RouteStatus) *servingv1.RouteStatus {
 	}
 	return &servingv1.RouteStatus{
 		ObservedGeneration: o.GetObservedGeneration(), Conditions: o.GetConditions(), Annotations: o.GetAnnotations(),
-		Url: o.GetUrl(), Address: o.GetAddress().GetAddressable(), Traffic: trafficUp(o.GetTraffic(), words{}),
+		Url: o.GetUrl(), Address: addressUp(o.GetAddress()), Traffic: trafficUp(o.GetTraffic(), words{}),
 	}
 }
 
@@ -101,6 +109,13 @@ func routeStatusDown(s *servingv1.RouteStatus, w words) *servingv1alpha1.RouteSt
 		Url: s.GetUrl(), Address: addressDown(s.GetAddress()), Traffic: trafficDown(s.GetTraffic(), w),
 		Domain: hostOf(s.GetUrl()), DomainInternal: hostOf(s.GetAddress().GetUrl()),
 	}
+}
+
+func addressUp(o *servingv1alpha1.Addressable) *servingv1.Addressable {
+	if o != nil && o.GetAddressable() == nil { // an empty message that stands inline is none
+		return &servingv1.Addressable{}
+	}
+	return o.GetAddressable()
 }
 
 func addressDown(s *servingv1.Addressable) *servingv1alpha1.Addressable {

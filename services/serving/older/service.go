@@ -160,7 +160,7 @@ func serviceStatusUp(o *servingv1alpha1.ServiceStatus) *servingv1.ServiceStatus 
 	return &servingv1.ServiceStatus{
 		ObservedGeneration: o.GetObservedGeneration(), Conditions: o.GetConditions(), Annotations: o.GetAnnotations(),
 		LatestCreatedRevisionName: o.GetLatestCreatedRevisionName(), LatestReadyRevisionName: o.GetLatestReadyRevisionName(),
-		Url: o.GetUrl(), Address: o.GetAddress().GetAddressable(), Traffic: trafficUp(o.GetTraffic(), words{}),
+		Url: o.GetUrl(), Address: addressUp(o.GetAddress()), Traffic: trafficUp(o.GetTraffic(), words{}),
 	}
 }
 

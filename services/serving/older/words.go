@@ -26,8 +26,9 @@ const (
 	wordContainer = "container"
 	// wordSingle: the concurrency model is Single.
 	wordSingle = "Single"
-	// wordName: tags are called names.
-	wordName = "name"
+	// wordName and a tag: the tag is called name. wordBoth and a tag: it stands there as both.
+	wordName = "name:"
+	wordBoth = "name+tag:"
 )
 
 // words are the ways in which one object says things.
