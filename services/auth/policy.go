@@ -168,12 +168,19 @@ func subjectOf(s *authv1.Subject) subject {
 	return subject{s.GetKind(), s.GetName()}
 }
 
-// grantsOf returns what an identity is given, by whatever name.
+// grantsOf returns what an identity is given, by whatever name. Users of the cluster may bear the names of ours, and are
+// others: only names that are the cluster's alone count for them.
 func (p *policy) grantsOf(id *rpc.Identity) []grant {
 	index := p.index()
-	out := append([]grant(nil), index[subject{subjectUser, id.User}]...)
+	ours := func(name string) bool { return !id.Source.OfCluster() || strings.HasPrefix(name, reservedPrefix) }
+	var out []grant
+	if ours(id.User) {
+		out = append(out, index[subject{subjectUser, id.User}]...)
+	}
 	for _, group := range id.Groups {
-		out = append(out, index[subject{subjectGroup, group}]...)
+		if ours(group) && group != groupAuthenticated {
+			out = append(out, index[subject{subjectGroup, group}]...)
+		}
 	}
 	return append(out, index[subject{subjectGroup, groupAuthenticated}]...)
 }

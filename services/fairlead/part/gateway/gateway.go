@@ -28,6 +28,7 @@ type Part struct {
 	https, http *process.Address
 	origins     *[]string
 	conn        *grpc.ClientConn
+	aggregation *aggregation
 	gateway     *gateway.Server
 }
 
@@ -40,7 +41,8 @@ func New(p *process.Process, services upstream.Source, t *trust.Part) (door *pro
 		http:    f.Address("http-listen", "127.0.0.1:8080", "loopback host:port of the REST front door without TLS; empty for none", process.Loopback).Listen(),
 		origins: f.Strings("web-origin", "origin of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and Connect; none by default"),
 	}
-	t.Proxies(func() bool { return false })
+	part.aggregation = newAggregation(p)
+	t.Proxies(part.aggregation.wanted)
 	p.Add(part)
 	return part.https
 }
@@ -69,6 +71,9 @@ func (g *Part) Open(ctx context.Context) error {
 	}
 	cfg := gateway.DefaultConfig()
 	cfg.WebOrigins = *g.origins
+	if err := g.aggregation.open(ctx, config); err != nil {
+		return err
+	}
 	g.gateway, err = gateway.New(ctx, cfg, gateway.Deps{
 		Conn: g.conn, Kinds: kinds.Versions(), Cluster: config, Clients: g.trust.Trust(), Health: p.Checks(), Debug: p.Debug(),
 		Tracer: p.Tracer(), Log: p.Log(), Metrics: p.Metrics(),
@@ -79,8 +84,12 @@ func (g *Part) Open(ctx context.Context) error {
 // Start implements process.Part.
 func (g *Part) Start(t *process.Tiers) {
 	g.process.Checks().Add(g.services.Checks(g.conn)...)
+	g.aggregation.start(t)
 	t.Front.Run("gateway", func(ctx context.Context) error {
 		doors := []gateway.Listener{{Listener: g.https.Listener(), TLS: g.process.DoorTLS()}}
+		if l := g.aggregation.listen.Listener(); l != nil {
+			doors = append(doors, gateway.Listener{Listener: l, TLS: g.process.DoorTLS()})
+		}
 		if l := g.http.Listener(); l != nil {
 			doors = append(doors, gateway.Listener{Listener: l})
 		}
