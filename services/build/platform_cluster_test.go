@@ -6,6 +6,7 @@
 package build_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,28 @@ type platform struct {
 	logs      buildv1.LogServiceClient
 	metrics   *prometheus.Registry
 	stop      func()
+	// said is what the service has logged.
+	said *record
+	// gitRoot and host are, after gitServer, the folder of its repositories and the address by which pods reach this process.
+	gitRoot, host string
+}
+
+// record keeps what is written to it, by several.
+type record struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
 
 func newPlatform(t *testing.T, change func(*build.Config)) *platform {
@@ -116,7 +139,7 @@ func newPlatform(t *testing.T, change func(*build.Config)) *platform {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &platform{t: t, cluster: c, etcd: etcdtest.StartEmbedded(t, t.TempDir()), config: change}
+	p := &platform{t: t, cluster: c, etcd: etcdtest.StartEmbedded(t, t.TempDir()), config: change, said: &record{}}
 	p.namespace = fmt.Sprintf("build-test-%d", time.Now().UnixNano())
 	p.start()
 	t.Cleanup(func() { p.stop() })
@@ -141,7 +164,8 @@ func (p *platform) start() {
 			p.t.Fatal(err)
 		}
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewMultiHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}),
+		slog.NewTextHandler(p.said, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	s, err := store.New(p.etcd.Client(), store.Options{Log: log})
 	fail(err)
 	p.kube, err = kube.NewClient(p.cluster.config, kube.Options{Installation: p.namespace, Component: "fairlead-build", Log: log})
@@ -331,6 +355,7 @@ func (p *platform) gitServer() (url, commit string) {
 			host = a.Address
 		}
 	}
+	p.gitRoot, p.host = root, host
 	_ = server.Listener.Close()
 	if server.Listener, err = net.Listen("tcp", host+":0"); err != nil {
 		p.t.Fatal(err)

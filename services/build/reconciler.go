@@ -193,7 +193,7 @@ func (r *reconciler) unstick(ctx context.Context, s *round) (reconcile.Outcome, 
 		return reconcile.After(left), nil
 	}
 	if s.state.Stuck == pod.FailurePull {
-		return r.end(ctx, s, reasonImagePullFailed, s.state.StuckMessage+"; correct the image, or give the service account imagePullSecrets")
+		return r.end(ctx, s, reasonImagePullFailed, s.state.StuckMessage+"; correct the image, or give the service account imagePullSecrets, of type kubernetes.io/dockerconfigjson")
 	}
 	return r.end(ctx, s, reasonStepCannotStart, s.state.StuckMessage)
 }

@@ -166,7 +166,7 @@ func (a *Account) password(s *corev1.Secret, marks []mark) {
 
 func (a *Account) login(s *corev1.Secret, place credentials.Place) {
 	a.Logins = append(a.Logins, entrypoint.Login{
-		Place:    place.Registry(),
+		Secret: s.Name, Place: place.Registry(),
 		Username: string(s.Data[corev1.BasicAuthUsernameKey]), Password: string(s.Data[corev1.BasicAuthPasswordKey]),
 	})
 }

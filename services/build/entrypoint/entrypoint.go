@@ -84,7 +84,7 @@ func (r *Resolver) Resolve(ctx context.Context, image string, keychain authn.Key
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain), remote.WithTransport(r.opts.Transport)}
 	head, err := remote.Get(ref, opts...)
 	if err != nil {
-		return pod.Entrypoint{}, explain(image, ref, err)
+		return pod.Entrypoint{}, explain(image, ref, keychain, err)
 	}
 	pinned := ref.Context().Digest(head.Digest.String()).String()
 	if known, ok := r.recall(pinned); ok {
@@ -92,7 +92,7 @@ func (r *Resolver) Resolve(ctx context.Context, image string, keychain authn.Key
 	}
 	found, err := read(head)
 	if err != nil {
-		return pod.Entrypoint{}, explain(image, ref, err)
+		return pod.Entrypoint{}, explain(image, ref, keychain, err)
 	}
 	out := pod.Entrypoint{Image: pinned, Platforms: found}
 	r.remember(pinned, out)
@@ -175,7 +175,7 @@ func read(d *remote.Descriptor) (map[string]pod.Command, error) {
 	return out, nil
 }
 
-func explain(image string, ref name.Reference, err error) *Error {
+func explain(image string, ref name.Reference, keychain authn.Keychain, err error) *Error {
 	registry := ref.Context().RegistryStr()
 	e := &Error{cause: err}
 	var answered *transport.Error
@@ -188,7 +188,11 @@ func explain(image string, ref name.Reference, err error) *Error {
 	case answered.StatusCode == http.StatusNotFound:
 		e.Message = fmt.Sprintf("image %q not found in its registry; correct the step's image, or push it", image)
 	case answered.StatusCode == http.StatusUnauthorized, answered.StatusCode == http.StatusForbidden:
-		e.Message = fmt.Sprintf("registry %s refuses access to image %q; it is private, or does not exist: give the service account imagePullSecrets", registry, image)
+		what := "give the service account imagePullSecrets"
+		if secret := used(keychain, ref.Context()); secret != "" {
+			what = fmt.Sprintf("correct Secret %q, which was shown, or give it access", secret)
+		}
+		e.Message = fmt.Sprintf("registry %s refuses access to image %q; it is private, or does not exist: %s", registry, image, what)
 	default:
 		e.Temporary = answered.StatusCode >= http.StatusInternalServerError || answered.StatusCode == http.StatusTooManyRequests
 		e.Message = fmt.Sprintf("registry %s answers %d for image %q", registry, answered.StatusCode, image)

@@ -229,6 +229,10 @@ func TestPullSecrets(t *testing.T) {
 	if _, err := resolver.Resolve(context.Background(), r.host+"/team/one:v1", keychain); err != nil {
 		t.Errorf("a login, which goes before a pull Secret for the same place: %v", err)
 	}
+	keychain, _ = entrypoint.Keychain([]corev1.Secret{secret("stale", r.host, "hunter2")}, nil)
+	if _, err := resolver.Resolve(context.Background(), r.host+"/team/one:v1", keychain); err == nil || !strings.Contains(err.Error(), `correct Secret "stale", which was shown`) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a wrong password: %v", err)
+	}
 	broken := secret("broken", "a", "b")
 	broken.Data[corev1.DockerConfigJsonKey] = []byte(`{"auths": "hunter2"`)
 	_, faults := entrypoint.Keychain([]corev1.Secret{broken}, nil)

@@ -19,6 +19,8 @@ import (
 
 // Login is a name and a password for a registry.
 type Login struct {
+	// Secret is where it comes from.
+	Secret string
 	// Place is host, port and path, or a URL, as in docker's config.
 	Place string
 	// Username and Password are shown there.
@@ -32,7 +34,7 @@ func Keychain(pullSecrets []corev1.Secret, logins []Login) (authn.Keychain, []cr
 	var k keychain
 	var faults []credentials.Fault
 	for _, l := range logins {
-		k = append(k, entry{clean(l.Place), authn.AuthConfig{
+		k = append(k, entry{clean(l.Place), l.Secret, authn.AuthConfig{
 			Username: strings.TrimRight(l.Username, "\r\n"), Password: strings.TrimRight(l.Password, "\r\n"),
 		}})
 	}
@@ -48,7 +50,7 @@ func Keychain(pullSecrets []corev1.Secret, logins []Login) (authn.Keychain, []cr
 				err = errors.New("its entries are not all what docker writes; make it with `kubectl create secret docker-registry`")
 				continue
 			}
-			k = append(k, entry{clean(place), auth})
+			k = append(k, entry{clean(place), s.Name, auth})
 		}
 		if err != nil {
 			faults = append(faults, credentials.Fault{Offer: credentials.Offer{Secret: s.Name}, Err: err})
@@ -58,24 +60,41 @@ func Keychain(pullSecrets []corev1.Secret, logins []Login) (authn.Keychain, []cr
 }
 
 type entry struct {
-	place string
-	auth  authn.AuthConfig
+	place  string
+	secret string
+	auth   authn.AuthConfig
 }
 
 type keychain []entry
 
 // Resolve finds the credentials for a repository.
 func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	if e := k.find(target); e != nil {
+		return authn.FromConfig(e.auth), nil
+	}
+	return authn.Anonymous, nil
+}
+
+func (k keychain) find(target authn.Resource) *entry {
 	var best *entry
 	for i, e := range k {
 		if e.matches(target) && (best == nil || len(e.place) > len(best.place)) {
 			best = &k[i]
 		}
 	}
-	if best == nil {
-		return authn.Anonymous, nil
+	return best
+}
+
+// used says which Secret was shown to a registry that refuses access.
+func used(from authn.Keychain, target authn.Resource) string {
+	k, ok := from.(keychain)
+	if !ok {
+		return ""
 	}
-	return authn.FromConfig(best.auth), nil
+	if e := k.find(target); e != nil {
+		return e.secret
+	}
+	return ""
 }
 
 func (e entry) matches(target authn.Resource) bool {

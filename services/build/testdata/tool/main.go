@@ -31,6 +31,14 @@ func main() {
 		data, err := os.ReadFile(rest[0])
 		check(err)
 		_, _ = os.Stdout.Write(data)
+	case "modes":
+		for _, path := range rest {
+			info, err := os.Stat(path)
+			check(err)
+			_, err = os.ReadFile(path)
+			check(err)
+			fmt.Println(info.Mode(), info.Sys().(*syscall.Stat_t).Uid, path)
+		}
 	case "env":
 		dir, _ := os.Getwd()
 		fmt.Println(dir, os.Getenv(rest[0]))
