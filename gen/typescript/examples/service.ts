@@ -5,7 +5,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 
 import { ServiceService } from "../fairlead/serving/v1/service_service_pb.js";
 
-const timeoutMs = 60_000;
+const timeoutMs = 10_000;
 
 /** Creates, watches and deletes a Service, and says what it sees. The transport says how the server is reached. */
 export async function createWatchDelete(
@@ -17,9 +17,13 @@ export async function createWatchDelete(
 ): Promise<void> {
   const services = createClient(ServiceService, transport);
   const watching = new AbortController();
-  const call = { headers: { authorization: `Bearer ${token}` }, timeoutMs };
+  const headers = { authorization: `Bearer ${token}` };
+  const call = { headers, timeoutMs };
   // What is there already comes first, so it does not matter whether the watch or the object is there before the other.
-  const events = services.watch({ namespace, fieldSelector: `metadata.name=${name}` }, { ...call, signal: watching.signal });
+  const events = services.watch(
+    { namespace, fieldSelector: `metadata.name=${name}`, timeoutSeconds: 60n },
+    { headers, signal: watching.signal },
+  );
   await services.create(
     {
       object: {
@@ -34,8 +38,9 @@ export async function createWatchDelete(
     if (event.type === "ADDED") {
       await services.delete({ namespace, name }, call);
     } else if (event.type === "DELETED") {
-      break;
+      watching.abort();
+      return;
     }
   }
-  watching.abort();
+  throw new Error("the watch ended before the Service did");
 }
