@@ -53,7 +53,7 @@ The commands below talk to a Fairlead server over gRPC and have kubectl's habits
 	o := &options{streams: streams, version: version, kinds: kinds.Versions()}
 	o.addFlags(root)
 	for _, add := range []func(*options) *cobra.Command{
-		newGet, newDescribe, newApply, newDelete, newWait, newLogs, newHistory, newRollback, newVersion,
+		newGet, newDescribe, newApply, newDelete, newWait, newLogs, newHistory, newRollback, newLogin, newLogout, newWhoAmI, newToken, newKubeconfig, newVersion,
 	} {
 		root.AddCommand(add(o))
 	}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"fairlead.dev/services/internal/client"
+	"fairlead.dev/services/internal/rpc"
 )
 
 const (
@@ -32,7 +34,7 @@ const (
 
 // address is the server that is meant.
 func (o *options) address() (string, error) {
-	address := cmp.Or(o.server, os.Getenv(envServer), defaultServer)
+	address := cmp.Or(o.server, os.Getenv(envServer), o.signedInTo(), defaultServer)
 	if strings.Contains(address, "://") {
 		return "", fmt.Errorf("--server %s is a URL; give the host and port of the server's gRPC endpoint, such as %s", address, defaultServer)
 	}
@@ -45,6 +47,18 @@ func (o *options) address() (string, error) {
 
 // dial returns a connection, which is made with the first call. Only a caller of open methods needs no token.
 func (o *options) dial(withToken bool) (*grpc.ClientConn, error) {
+	if !withToken {
+		return o.dialAs(nil)
+	}
+	t, err := o.token()
+	if err != nil {
+		return nil, err
+	}
+	return o.dialAs(&t)
+}
+
+// dialAs returns a connection of who has a token; nil for nobody.
+func (o *options) dialAs(t *token) (*grpc.ClientConn, error) {
 	address, err := o.address()
 	if err != nil {
 		return nil, err
@@ -68,13 +82,10 @@ func (o *options) dial(withToken bool) (*grpc.ClientConn, error) {
 		})),
 		grpc.WithChainStreamInterceptor(peer.stream),
 	}
-	if withToken {
-		t, err := o.token()
-		if err != nil {
-			return nil, err
-		}
+	if t != nil {
 		peer.tokenSource = t.source
-		dialOptions = append(dialOptions, grpc.WithPerRPCCredentials(bearer{t.value, peer.tls}))
+		peer.bearer = &bearer{token: t, tls: peer.tls}
+		dialOptions = append(dialOptions, grpc.WithPerRPCCredentials(peer.bearer))
 	}
 	conn, err := grpc.NewClient(address, dialOptions...)
 	if err != nil {
@@ -85,6 +96,7 @@ func (o *options) dial(withToken bool) (*grpc.ClientConn, error) {
 
 // transport secures connections by TLS, but for those that stay on this machine or that the user wants open.
 func (o *options) transport(address string) (credentials.TransportCredentials, error) {
+	ca := o.signedInCA(address)
 	if o.plaintext && o.caFile != "" {
 		return nil, errors.New("--plaintext and --ca-file exclude each other: certificates are for TLS")
 	}
@@ -101,6 +113,9 @@ func (o *options) transport(address string) (credentials.TransportCredentials, e
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("--ca-file %s holds no certificate in PEM", o.caFile)
 		}
+	} else if len(ca) > 0 {
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(ca)
 	}
 	return credentials.NewTLS(config), nil
 }
@@ -113,14 +128,33 @@ func isLoopback(address string) bool {
 
 // bearer sends a token with each call.
 type bearer struct {
-	token string
+	token *token
 	tls   bool
+
+	mu     sync.Mutex
+	failed error
 }
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + b.token}, nil
+func (b *bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	value, err := b.token.fresh(ctx)
+	if b.failed = err; err != nil {
+		return nil, err
+	}
+	return map[string]string{rpc.AuthorizationKey: "Bearer " + value}, nil
+}
+
+// failure tells why there was no token to send, if there was none.
+func (b *bearer) failure() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
 }
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials.
-func (b bearer) RequireTransportSecurity() bool { return b.tls }
+func (b *bearer) RequireTransportSecurity() bool { return b.tls }

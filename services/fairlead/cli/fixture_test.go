@@ -173,7 +173,7 @@ func isolate(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("HOME", filepath.Join(t.TempDir(), "home"))
-	for _, name := range []string{envServer, envToken, envTokenFile} {
+	for _, name := range []string{envServer, envToken, envTokenFile, "FAIRLEAD_CONFIG", "KUBECONFIG"} {
 		t.Setenv(name, "")
 	}
 }
@@ -384,6 +384,7 @@ func (f *fixture) steady(text string) string {
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}
+	text = strings.ReplaceAll(text, os.Getenv("HOME"), "HOME")
 	if f.address != "" {
 		text = strings.ReplaceAll(text, f.address, "SERVER")
 	}

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/util/jsonpath"
-	"sigs.k8s.io/yaml"
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/internal/codec"
@@ -121,7 +120,7 @@ func (p *documents) event(w io.Writer, _ kinds.Kind, obj store.Object) error {
 func (p *documents) write(w io.Writer, data []byte) error {
 	var out []byte
 	if p.yaml {
-		text, err := yaml.JSONToYAML(data)
+		text, err := codec.JSONToYAML(data)
 		if err != nil {
 			return fmt.Errorf("write YAML: %w", err)
 		}

@@ -21,6 +21,7 @@ type peer struct {
 	address     string
 	tls         bool
 	tokenSource string
+	bearer      *bearer // nil for nobody
 	// timeout is that of a unary call; 0 means none.
 	timeout time.Duration
 }
@@ -76,7 +77,10 @@ func (p *peer) explain(err error) error {
 	if err == nil || !ok {
 		return err
 	}
+	failed := p.bearer.failure()
 	switch {
+	case failed != nil:
+		return &peerError{st, "error: " + failed.Error()}
 	case st.Code() == codes.Unauthenticated && p.tokenSource != "":
 		return &peerError{st, fmt.Sprintf("Error from server (Unauthorized): %s\nThe token came from %s.", st.Message(), p.tokenSource)}
 	case fromServer(st):
