@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/yaml"
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
@@ -95,7 +94,7 @@ func (m marshaler) Marshal(v any) ([]byte, error) {
 	if err != nil || !m.yaml {
 		return data, err
 	}
-	return yaml.JSONToYAML(data) //nolint:wrapcheck // grpc-gateway wraps it
+	return codec.JSONToYAML(data) //nolint:wrapcheck // grpc-gateway wraps it
 }
 
 func (m marshaler) json(v any) ([]byte, error) {

@@ -110,6 +110,18 @@ func writeOptions(r *http.Request, q url.Values, patchType string) (fieldValidat
 	}
 }
 
+// asJSON returns a body of JSON or YAML as JSON.
+func asJSON(r *http.Request, data []byte) ([]byte, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case r.Header.Get("Content-Type") == "", err == nil && media == mimeJSON:
+		return data, nil
+	case err == nil && (media == mimeYAML || media == "application/x-yaml" || media == "text/yaml"):
+		return codec.YAMLToJSON(data, codec.Limits{}) //nolint:wrapcheck // an error of ours
+	}
+	return nil, unsupported(r, mimeJSON, mimeYAML)
+}
+
 // deleteOptions checks the DeleteOptions of query and body, which counts where both say something, and moves them into the
 // query.
 func deleteOptions(r *http.Request, q url.Values) error {
@@ -123,10 +135,8 @@ func deleteOptions(r *http.Request, q url.Values) error {
 	}
 	r.Body, r.ContentLength = http.NoBody, 0
 	if len(bytes.TrimSpace(data)) > 0 {
-		if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == mimeYAML {
-			if data, err = codec.YAMLToJSON(data, codec.Limits{}); err != nil {
-				return err //nolint:wrapcheck // an error of ours
-			}
+		if data, err = asJSON(r, data); err != nil {
+			return err
 		}
 		if err := json.Unmarshal(data, o); err != nil {
 			return apierror.BadRequest("the body is no DeleteOptions: %v", err)

@@ -26,7 +26,6 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/gen/go/rest"
 	"fairlead.dev/services/internal/apierror"
-	"fairlead.dev/services/internal/codec"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/wire"
 )
@@ -110,7 +109,7 @@ func newResources(ctx context.Context, deps Deps) (*resources, error) {
 // nothingAt is the error for a path of ours that leads nowhere.
 func (rs *resources) nothingAt(path string) *apierror.Error {
 	t := rs.parse(path)
-	if t == nil || t.kind == nil || t.subresource == "" {
+	if t == nil || t.kind == nil || t.subresource == "" || strings.Contains(t.subresource, "/") {
 		return apierror.New(apierror.ReasonNotFound, "nothing is served at %s; GET /apis lists what there is", path)
 	}
 	var names []string
@@ -277,16 +276,8 @@ func (rs *resources) prepareWrite(r *http.Request, t *target, v *view, q url.Val
 			return unsupported(r, patchTypes...)
 		}
 		q.Set("contentType", media)
-	} else {
-		switch media {
-		case mimeYAML, "application/x-yaml", "text/yaml":
-			if data, err = codec.YAMLToJSON(data, codec.Limits{}); err != nil {
-				return err
-			}
-		case mimeJSON, "":
-		default:
-			return unsupported(r, mimeJSON, mimeYAML)
-		}
+	} else if data, err = asJSON(r, data); err != nil {
+		return err
 	}
 	validation, err := writeOptions(r, q, media)
 	if err != nil {

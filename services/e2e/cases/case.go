@@ -73,7 +73,7 @@ type Case struct {
 // Step is one request and its answer.
 type Step struct {
 	// Do is a verb (create, get, list, update, updateStatus, patch, patchStatus, delete, deleteCollection, watch, history,
-	// rollback), or `http` for a request as it is, or `rpc` for a call of a method that is no kind's.
+	// rollback), or `http` for a request as it is (such cases go over REST only), or `rpc` for a call of a method that is no kind's.
 	Do string `json:"do"`
 	// Kind is the case's by default; Version is the stored one by default.
 	Kind    string `json:"kind,omitempty"`
@@ -196,7 +196,14 @@ func (s *Suite) check(f File) error {
 // ways are those in which a step of a case is taken.
 func ways(c Case, step Step) []string {
 	all := []string{OverJSON, OverYAML, OverGRPC}
-	return slices.DeleteFunc(all, func(way string) bool { return !over(c.Over, way) || !over(step.Over, way) || way == OverGRPC && step.Do == doHTTP })
+	return slices.DeleteFunc(all, func(way string) bool {
+		return !over(c.Over, way) || !over(step.Over, way) || way == OverGRPC && c.plain()
+	})
+}
+
+// plain tells whether a case has requests as they are, which there are over REST only.
+func (c Case) plain() bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Do == doHTTP })
 }
 
 func over(only []string, way string) bool {

@@ -13,7 +13,8 @@ import (
 
 // Match tells in which ways got is not what was wanted, a line each: `path: -want +got`.
 //
-// An object must hold at least what the wanted one does, and lists as many items, in their order. `null` wants nothing to be
+// An object must hold at least what the wanted one does, and lists as many items, in their order. What is not there holds
+// nothing. `null` wants nothing to be
 // there, `"*"` anything, and a string that begins with `~` one that holds the rest of it. Everything else must be equal.
 func Match(want, got any) []string { return match("", want, got) }
 
@@ -50,7 +51,7 @@ func match(path string, want, got any) []string {
 
 func matchObject(path string, want map[string]any, got any) []string {
 	object, ok := got.(map[string]any)
-	if !ok {
+	if !ok && (got != nil || len(want) == 0) {
 		return []string{differ(path, want, got)}
 	}
 	var out []string

@@ -14,7 +14,7 @@ import (
 // variables are what `${NAME}` stands for in a case. `${repeat:N:TEXT}` is TEXT, N times.
 type variables map[string]string
 
-var reference = regexp.MustCompile(`\$\{([^}]*)\}`)
+var reference = regexp.MustCompile(`\$\{((?:[^{}]|\{[^{}]*\})*)\}`)
 
 // text puts values into a text.
 func (vs variables) text(s string) (string, error) {

@@ -135,7 +135,8 @@ func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authServer, err := auth.New(auth.Config{}, auth.Deps{Store: st, Etcd: etcd, Kube: newKeys()})
+	k := namespaces(t)
+	authServer, err := auth.New(auth.Config{}, auth.Deps{Store: st, Etcd: etcd, Kube: newKeys(), Namespaces: k})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	register(t, server, authServer, conn, st)
+	register(t, server, authServer, conn, st, k)
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := gateway.DefaultConfig()
 	for _, change := range configure {
@@ -179,9 +180,8 @@ func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 }
 
 // register adds everything that the one process serves.
-func register(t testing.TB, server *grpc.Server, authServer *auth.Server, conn *grpc.ClientConn, st *store.Store) {
+func register(t testing.TB, server *grpc.Server, authServer *auth.Server, conn *grpc.ClientConn, st *store.Store, k *kube.Client) {
 	t.Helper()
-	k := namespaces(t)
 	buildConfig := build.DefaultConfig()
 	buildConfig.StepImage = "registry.test/step@sha256:" + strings.Repeat("0", 64)
 	buildServer, err := build.New(buildConfig, build.Deps{Store: st, Kube: k})

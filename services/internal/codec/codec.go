@@ -17,7 +17,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"sigs.k8s.io/yaml"
 
 	"fairlead.dev/services/internal/apierror"
 )
@@ -104,11 +103,7 @@ func MarshalYAML(m proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := yaml.JSONToYAML(data)
-	if err != nil {
-		return nil, apierror.Internal(err)
-	}
-	return out, nil
+	return JSONToYAML(data)
 }
 
 // Name is what an object is called, and where.

@@ -6,8 +6,11 @@ package codec_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
 	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
@@ -92,4 +95,63 @@ func FuzzDocuments(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzYAML shows that what is written as YAML is read from there as the same.
+func FuzzYAML(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":"\u2028 x\u2029\n \u0085","b":"\u007f\u009f\ufeff\uffff"}`, `{"a":"\ud83d\ude00 \/ \b\f","é":[]}`,
+		`{"a":"yes","b":"1e3","c":"0x1","d":"~","e":"","f":" a ","g":"a: b","h":"- a","i":"2001-01-01","j":"1:30","k":"<<","=":"="}`,
+		`{"a":9223372036854775807,"b":-9223372036854775808,"c":18446744073709551615,"d":1e300,"e":-0,"f":0.1,"g":null,"h":true}`,
+		`{"a":"x\ty\r\nz\n\n","b":"\n","c":"\u0000\u001b","":"empty"}`, `{"a":{"b":{"c":[[],[{}],{"d":[1,[2,[3]]]}]}}}`,
+		`{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"a\":\"b\"}\n"}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var want any
+		if len(data) > 1<<16 || strictJSON(data, &want) != nil {
+			return
+		}
+		if _, ok := want.(map[string]any); !ok {
+			return
+		}
+		text, err := codec.JSONToYAML(data)
+		if err != nil {
+			t.Fatalf("JSON that cannot be written as YAML: %s: %s", err, data)
+		}
+		read, err := codec.YAMLToJSON(text, codec.Limits{})
+		if err != nil {
+			t.Fatalf("YAML that cannot be read: %s\n%s", err, text)
+		}
+		var got any
+		if err := json.Unmarshal(read, &got); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("it changed on the way (-want +got):\n%s\n%s", d, text)
+		}
+	})
+}
+
+// strictJSON reads JSON as the codec's documents are: objects within the depth that is read, in UTF-8, each name once.
+func strictJSON(data []byte, v *any) error {
+	value := jsontext.Value(data)
+	if !value.IsValid() {
+		return errors.New("no JSON")
+	}
+	if depth(data) > codec.MaxDepth {
+		return errors.New("too deep")
+	}
+	return json.Unmarshal(data, v)
+}
+
+func depth(data []byte) int {
+	in, most := jsontext.NewDecoder(bytes.NewReader(data)), 0
+	for {
+		if _, err := in.ReadToken(); err != nil {
+			return most
+		}
+		most = max(most, in.StackDepth())
+	}
 }

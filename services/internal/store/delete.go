@@ -51,11 +51,11 @@ func (s *Store) Delete(ctx context.Context, k kinds.Kind, key Key, o DeleteOptio
 		m := current.object.GetMetadata()
 		if o.UID != nil && *o.UID != m.GetUid() {
 			return nil, apierror.Conflict(ResourceOf(k), key.Name,
-				"the precondition asks for uid %s, and the object has %s", *o.UID, m.GetUid())
+				"Precondition failed: UID in precondition: %s, UID in object meta: %s", *o.UID, m.GetUid())
 		}
 		if o.ResourceVersion != nil && *o.ResourceVersion != m.GetResourceVersion() {
 			return nil, apierror.Conflict(ResourceOf(k), key.Name,
-				"the precondition asks for resourceVersion %s, and the object has %s", *o.ResourceVersion, m.GetResourceVersion())
+				"Precondition failed: ResourceVersion in precondition: %s, ResourceVersion in object meta: %s", *o.ResourceVersion, m.GetResourceVersion())
 		}
 		next := clone(current.object)
 		s.markDeleted(metaOf(next), o.Propagation)
