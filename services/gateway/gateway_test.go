@@ -5,6 +5,7 @@ package gateway_test
 
 import (
 	"bufio"
+	stdcmp "cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,6 +101,8 @@ func (namespaces) State(context.Context, string) (kube.NamespaceState, error) {
 
 // clusterStub stands in for the cluster, to see just what reaches it.
 type clusterStub struct {
+	address string
+
 	mu   sync.Mutex
 	last *http.Request
 }
@@ -112,9 +115,17 @@ func (c *clusterStub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/apis":
 		_, _ = io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}]},{"name":"serving.knative.dev","versions":[{"groupVersion":"serving.knative.dev/v1","version":"v1"}]}]}`)
 	case "/openapi/v3":
-		_, _ = io.WriteString(w, `{"paths":{"api/v1":{"serverRelativeURL":"/openapi/v3/api/v1?hash=1"}}}`)
+		_, _ = io.WriteString(w, `{"paths":{"api/v1":{"serverRelativeURL":"/openapi/v3/api/v1?hash=1"},"apis/serving.knative.dev/v0":{"serverRelativeURL":"/openapi/v3/apis/serving.knative.dev/v0?hash=1"}}}`)
+	case "/openapi/v2":
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") == `"1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = io.WriteString(w, `{"swagger":"2.0","info":{"title":"Kubernetes","version":"v1.34.0"},"paths":{"/api/v1/pods":{"get":{"operationId":"listPods","responses":{"200":{"description":"OK","schema":{"$ref":"#/definitions/Pods"}}}}},`+
+			`"/apis/serving.knative.dev/v0/relics":{"get":{"operationId":"listRelics","responses":{"200":{"description":"OK"}}}}},"definitions":{"Pods":{"type":"object"}}}`)
 	case "/redirect":
-		w.Header().Set("Location", "https://elsewhere.test/")
+		w.Header().Set("Location", stdcmp.Or(r.URL.Query().Get("to"), "https://elsewhere.test/"))
 		w.WriteHeader(http.StatusFound)
 	case "/apis/authorization.k8s.io/v1/subjectaccessreviews", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
 		"/apis/authorization.k8s.io/v1/namespaces/shop/localsubjectaccessreviews":
@@ -168,7 +179,10 @@ type fixture struct {
 func start(t *testing.T) *fixture { return startAudited(t, nil) }
 
 // startAudited has calls noted in a log; nil notes none.
-func startAudited(t *testing.T, log *audit.Log) *fixture {
+func startAudited(t *testing.T, log *audit.Log) *fixture { return startWith(t, log, nil) }
+
+// startWith lets a test change what the gateway is made of, too.
+func startWith(t *testing.T, log *audit.Log, change func(*gateway.Config, *gateway.Deps)) *fixture {
 	t.Helper()
 	s := storetest.StartOn(t, etcdtest.Start(t), store.Options{})
 	server, err := rpc.NewServer(rpc.Config{Authn: users{}, Authz: users{}, Audit: log})
@@ -202,11 +216,16 @@ func startAudited(t *testing.T, log *audit.Log) *fixture {
 	}
 	stub := &clusterStub{}
 	cluster := httptest.NewServer(stub)
+	stub.address = cluster.URL
 	trust := clientauth.New()
-	g, err := gateway.New(t.Context(), gateway.DefaultConfig(), gateway.Deps{
+	cfg, deps := gateway.DefaultConfig(), gateway.Deps{
 		Conn: conn, Kinds: kinds.Versions(), Cluster: &rest.Config{Host: cluster.URL}, Log: slog.New(slog.DiscardHandler),
 		Metrics: prometheus.NewRegistry(), Clients: trust,
-	})
+	}
+	if change != nil {
+		change(&cfg, &deps)
+	}
+	g, err := gateway.New(t.Context(), cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,11 @@ import (
 // openAPIV2 keeps the OpenAPI v2 document, which is the cluster's and ours in one, until the cluster's changes.
 type openAPIV2 struct {
 	mu sync.Mutex
-	// of is the ETag of the cluster's document that the kept one was made of.
-	of      string
-	handler http.Handler
+	// of is the ETag of the cluster's document that merged was made of.
+	of     string
+	merged http.Handler
+	// alone has our own groups only, for those who do not get to see the cluster through us.
+	alone http.Handler
 }
 
 // serveV2 answers with the document in the form that is asked for: JSON or protobuf.
@@ -40,32 +42,42 @@ func (o *openAPI) serveV2(w http.ResponseWriter, r *http.Request) error {
 func (o *openAPI) upToDateV2(r *http.Request) (http.Handler, error) {
 	o.v2.mu.Lock()
 	defer o.v2.mu.Unlock()
-	if o.cluster.client == nil {
-		if o.v2.handler != nil {
-			return o.v2.handler, nil
-		}
-		return o.makeV2(nil, "")
+	if o.cluster.absent(r.Context()) {
+		return o.aloneV2()
 	}
 	header := http.Header{"Accept": {mimeJSON}}
-	if o.v2.handler != nil && o.v2.of != "" {
+	if o.v2.merged != nil && o.v2.of != "" {
 		header.Set("If-None-Match", o.v2.of)
 	}
 	code, answer, data, err := o.cluster.do(r.Context(), http.MethodGet, openAPIV2At, header, nil)
 	switch {
 	case err != nil:
 		return nil, err
-	case code == http.StatusNotModified && o.v2.handler != nil:
-		return o.v2.handler, nil
+	case code == http.StatusNotModified && o.v2.merged != nil:
+		return o.v2.merged, nil
 	case code == http.StatusNotFound:
-		return o.makeV2(nil, "")
+		return o.aloneV2()
 	case code != http.StatusOK:
 		return nil, fromKubernetes(code, data)
 	}
-	return o.makeV2(data, answer.Get("ETag"))
+	h, err := o.makeV2(data)
+	if err != nil {
+		return nil, err
+	}
+	o.v2.of, o.v2.merged = answer.Get("ETag"), h
+	return h, nil
+}
+
+func (o *openAPI) aloneV2() (http.Handler, error) {
+	var err error
+	if o.v2.alone == nil {
+		o.v2.alone, err = o.makeV2(nil)
+	}
+	return o.v2.alone, err
 }
 
 // makeV2 merges our documents into the cluster's, from which groups of ours are dropped.
-func (o *openAPI) makeV2(cluster []byte, etag string) (http.Handler, error) {
+func (o *openAPI) makeV2(cluster []byte) (http.Handler, error) {
 	documents, err := o.all()
 	if err != nil {
 		return nil, err
@@ -87,7 +99,6 @@ func (o *openAPI) makeV2(cluster []byte, etag string) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	handler.NewOpenAPIService(merged).RegisterOpenAPIVersionedService(openAPIV2At, mux)
-	o.v2.of, o.v2.handler = etag, mux
 	return mux, nil
 }
 

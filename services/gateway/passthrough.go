@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -92,23 +93,45 @@ func (p *passThrough) newProxy(rt http.RoundTripper, log *slog.Logger) *httputil
 			pr.Out.Host = p.target.Host
 			impersonate(pr.Out.Header, callerFrom(pr.In.Context()))
 		},
-		ModifyResponse: func(res *http.Response) error {
-			// The cluster must not send clients elsewhere.
-			if loc := res.Header.Get("Location"); loc != "" && res.StatusCode >= 300 && res.StatusCode < 400 {
-				if u, err := url.Parse(loc); err != nil || u.Host != "" && u.Host != p.target.Host {
-					return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect to another host")
-				}
-			}
-			return nil
-		},
+		ModifyResponse: p.redirectHere,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() != nil {
+				return
+			}
+			if e, ok := errors.AsType[*apierror.Error](err); ok {
+				writeError(w, e)
 				return
 			}
 			log.WarnContext(r.Context(), "cluster did not answer", "request_id", r.Header.Get(headerRequestID), "error", err)
 			writeError(w, clusterAway())
 		},
 	}
+}
+
+// redirectHere keeps the cluster from sending clients elsewhere: what it says of its own address becomes a path here, and any other
+// address is refused.
+func (p *passThrough) redirectHere(res *http.Response) error {
+	to := res.Header.Get("Location")
+	if to == "" || res.StatusCode < 300 || res.StatusCode >= 400 {
+		return nil
+	}
+	u, err := url.Parse(to)
+	elsewhere := err != nil || u.Opaque != "" || strings.ContainsAny(to, "\\\t\r\n") || // browsers read more as an address than Go does
+		u.Host != p.target.Host && (u.Host != "" || u.Scheme != "" || strings.HasPrefix(to, "//"))
+	if elsewhere {
+		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect to another host, which is not handed on")
+	}
+	u.Scheme, u.Host, u.User = "", "", nil
+	if strings.HasPrefix(u.Path, "//") {
+		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect that looks like one to another host")
+	}
+	res.Header.Set("Location", u.String())
+	return nil
+}
+
+// forwardable tells whether a request is one for an API: it names a path, and wants no tunnel and no echo of itself.
+func forwardable(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/") && r.Method != http.MethodConnect && r.Method != http.MethodTrace
 }
 
 func clusterAway() *apierror.Error {
@@ -128,7 +151,7 @@ func impersonate(h http.Header, c *caller) {
 		var kept []string
 		for _, list := range protocols {
 			for one := range strings.SplitSeq(list, ",") {
-				if one = strings.TrimSpace(one); one != "" && !strings.HasPrefix(one, websocketBearer) {
+				if one = strings.TrimSpace(one); one != "" && !strings.HasPrefix(strings.ToLower(one), websocketBearer) {
 					kept = append(kept, one)
 				}
 			}
@@ -182,14 +205,13 @@ func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case !forwardable(r):
+		writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %q", r.Method, r.URL.Path))
 	case p.absent(r.Context()):
 		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask", r.URL.Path))
 	case r.Header.Get("Upgrade") != "":
 		p.upgrade.ServeHTTP(w, r)
 	default:
-		if rec, ok := w.(*recorder); ok && (r.URL.Query().Has("watch") || r.URL.Query().Has("follow")) {
-			rec.long = true
-		}
 		p.proxy.ServeHTTP(w, r)
 	}
 }
