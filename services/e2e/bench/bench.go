@@ -47,7 +47,7 @@ type Options struct {
 	// EtcdInside has Fairlead's etcd run in its process where speed is measured, as it does by default; memory is always
 	// measured with an etcd beside it, as kube-apiserver has one.
 	EtcdInside bool
-	// Only, unless empty, are the parts that are run: create, get, list, watch and memory.
+	// Only, unless empty, are the parts that are run: create, apply, get, list, watch and memory.
 	Only []string
 	// Progress gets a line for each thing done.
 	Progress io.Writer
@@ -70,6 +70,7 @@ func Short() Options {
 // Namespaces of the objects.
 const (
 	namespaceCreate = "bench-create"
+	namespaceApply  = "bench-apply"
 	namespaceList   = "bench-list"
 	namespaceWatch  = "bench-watch"
 	namespaceMass   = "bench-mass"
@@ -109,7 +110,7 @@ func (r *run) sayf(format string, args ...any) {
 
 // speed measures rates and delays.
 func (r *run) speed(ctx context.Context) (err error) {
-	if !r.wanted("create") && !r.wanted("get") && !r.wanted("list") && !r.wanted("watch") {
+	if !r.wanted("create") && !r.wanted("apply") && !r.wanted("get") && !r.wanted("list") && !r.wanted("watch") {
 		return nil
 	}
 	f, err := r.startField(ctx, "speed", true, r.EtcdInside)
@@ -121,7 +122,7 @@ func (r *run) speed(ctx context.Context) (err error) {
 		name string
 		run  func(context.Context, *field) error
 	}{
-		{"create", r.creates}, {"fill", r.fillLists}, {"get", r.gets}, {"list", r.lists}, {"watch", r.watches},
+		{"create", r.creates}, {"apply", r.applies}, {"fill", r.fillLists}, {"get", r.gets}, {"list", r.lists}, {"watch", r.watches},
 	}
 	for _, part := range parts {
 		if part.name == "fill" && (r.wanted("get") || r.wanted("list")) || part.name != "fill" && r.wanted(part.name) {

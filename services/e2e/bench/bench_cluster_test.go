@@ -32,7 +32,7 @@ func TestShort(t *testing.T) {
 	if err := table.Markdown(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, work := range []string{"create, 1 client", "create, 4 clients", "get, 4 clients", "list of 50", "write sent → seen", "memory for 100", "CPU idle", "restart with 100"} {
+	for _, work := range []string{"create, 1 client", "create, 4 clients", "create by apply, 1 client", "change by apply, 4 clients", "apply of what is there, 4 clients", "get, 4 clients", "list of 50", "write sent → seen", "memory for 100", "CPU idle", "restart with 100"} {
 		if !strings.Contains(text.String(), "| "+work) {
 			t.Errorf("the table has no row of %q:\n%s", work, text.String())
 		}

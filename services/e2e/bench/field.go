@@ -71,7 +71,7 @@ func (r *run) startField(ctx context.Context, name string, withRaw, etcdInside b
 	if err := r.startFairlead(ctx, dir, f, etcdInside); err != nil {
 		return nil, err
 	}
-	for _, ns := range []string{namespaceCreate, namespaceList, namespaceWatch + "-0", namespaceWatch + "-1", namespaceMass} {
+	for _, ns := range []string{namespaceCreate, namespaceApply, namespaceList, namespaceWatch + "-0", namespaceWatch + "-1", namespaceMass} {
 		if err := f.kube.makeNamespace(ctx, ns); err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 
 	authv1 "fairlead.dev/gen/go/fairlead/auth/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
+	"fairlead.dev/services/internal/wire"
 )
 
 // maxAnswer is the largest answer that is taken.
@@ -104,6 +105,12 @@ func (g *overGRPC) with(ctx context.Context) context.Context {
 func (g *overGRPC) create(ctx context.Context, client int, namespace, name string, sent int64) error {
 	return g.conn(client).Invoke(g.with(ctx), authv1.RoleService_Create_FullMethodName, //nolint:wrapcheck // the caller names it
 		&authv1.RoleServiceCreateRequest{Namespace: namespace, Object: role(namespace, name, sent)}, &answer{})
+}
+
+func (g *overGRPC) apply(ctx context.Context, client int, namespace, name string, sent int64) error {
+	return g.conn(client).Invoke(g.with(ctx), authv1.RoleService_Patch_FullMethodName, &metav1.PatchRequest{ //nolint:wrapcheck // the caller names it
+		Namespace: namespace, Name: name, ContentType: wire.ContentTypeApply, FieldManager: applyManager, Patch: roleJSON(namespace, name, sent),
+	}, &answer{})
 }
 
 func (g *overGRPC) get(ctx context.Context, client int, namespace, name string, cached bool) error {

@@ -73,7 +73,10 @@ func (r *rest) do(ctx context.Context, client int, method, path string, body []b
 	}
 	req.Header.Set("Authorization", "Bearer "+r.token)
 	req.Header.Set("Accept", "application/json")
-	if body != nil {
+	switch {
+	case method == http.MethodPatch:
+		req.Header.Set("Content-Type", "application/apply-patch+yaml")
+	case body != nil:
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := r.client(client).Do(req)
@@ -100,6 +103,11 @@ func (r *rest) call(ctx context.Context, client int, method, path string, body [
 
 func (r *rest) create(ctx context.Context, client int, namespace, name string, sent int64) error {
 	_, err := r.call(ctx, client, http.MethodPost, path(namespace, ""), roleJSON(namespace, name, sent))
+	return err
+}
+
+func (r *rest) apply(ctx context.Context, client int, namespace, name string, sent int64) error {
+	_, err := r.call(ctx, client, http.MethodPatch, path(namespace, name)+"?fieldManager="+applyManager, roleJSON(namespace, name, sent))
 	return err
 }
 

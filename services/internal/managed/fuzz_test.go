@@ -6,6 +6,7 @@ package managed_test
 import (
 	"encoding/json"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
@@ -71,7 +72,7 @@ func FuzzContent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		want := map[string]any{}
-		if !json.Valid(data) || kjson.Unmarshal(data, &want) != nil || want == nil {
+		if !utf8.Valid(data) || !json.Valid(data) || kjson.Unmarshal(data, &want) != nil || want == nil {
 			_, _ = managed.ReadContent(data) // it may not hang or panic
 			return
 		}

@@ -67,7 +67,7 @@ func command() *cobra.Command {
 	f.BoolVar(&short, "short", false, "as little as shows that it works")
 	f.BoolVar(&keep, "keep", false, "keep data and logs")
 	f.BoolVar(&o.EtcdInside, "etcd-inside", o.EtcdInside, "measure the speed of Fairlead with its etcd in its process, as it runs by default")
-	f.StringSliceVar(&o.Only, "only", nil, "run only these: create, get, list, watch, memory")
+	f.StringSliceVar(&o.Only, "only", nil, "run only these: create, apply, get, list, watch, memory")
 	f.DurationVar(&o.Span, "span", o.Span, "how long each round of a measurement lasts")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of each measurement")
 	f.IntVar(&o.Objects, "objects", o.Objects, "objects for memory and restart")
