@@ -25,21 +25,30 @@ func load(t *testing.T) *cases.Suite {
 	return suite
 }
 
-// start runs a server, and returns what replays a suite on it.
-func start(t *testing.T, suite *cases.Suite) *cases.Runner {
+// server is one on which suites are replayed.
+type server struct {
+	inprocess.Server
+
+	url string
+}
+
+func serve(t *testing.T) server {
 	t.Helper()
-	server := inprocess.Start(t)
-	front := httptest.NewServer(server.Handler)
+	s := inprocess.Start(t)
+	front := httptest.NewServer(s.Handler)
 	t.Cleanup(func() {
 		front.CloseClientConnections()
 		front.Close()
 	})
-	return cases.NewRunner(suite, front.URL, server.Conn, server.Admin)
+	return server{s, front.URL}
+}
+
+func (s server) runner(suite *cases.Suite) *cases.Runner {
+	return cases.NewRunner(suite, s.url, s.Conn, s.Admin)
 }
 
 func TestCases(t *testing.T) {
-	runner := start(t, load(t))
-	for _, replay := range runner.Replays() {
+	for _, replay := range serve(t).runner(load(t)).Replays() {
 		t.Run(replay.Name, func(t *testing.T) {
 			t.Parallel()
 			if err := replay.Run(t.Context()); err != nil {
