@@ -144,7 +144,7 @@ func (c *cluster) Account(ctx context.Context, namespace, name string) (account.
 	return account.Read(sa, func(secret string) (*corev1.Secret, error) { //nolint:wrapcheck // names its operation
 		s, err := core.Secrets(namespace).Get(ctx, secret, kmetav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return nil, nil //nolint:nilnil // as Read wants it
+			return nil, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("secret %s/%s: %w", namespace, secret, err)

@@ -46,19 +46,19 @@ const (
 // private is what takes credentials: a git server over ssh, one over HTTP, and a registry that pods and nodes reach.
 type private struct {
 	*platform
+
 	ssh *gittest.SSH
 	// web is the repository over HTTP; team is one over ssh.
 	web, team string
 	// registry is how pods reach the registry, node how the node does: without TLS it pulls from itself only.
 	registry, node string
-	// privateKey opens ssh; so does nothing else.
+	// hidden are the values of Secrets.
 	hidden []string
 }
 
 func newPrivate(t *testing.T) *private {
 	t.Helper()
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-	var serve http.Handler = handler
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	listen := func(host string) string {
 		listener, err := net.Listen("tcp", host+":0")
 		if err != nil {
@@ -70,13 +70,12 @@ func newPrivate(t *testing.T) *private {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
-			serve.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 		})}
 		go func() { _ = server.Serve(listener) }()
 		t.Cleanup(func() { _ = server.Close() })
 		return listener.Addr().String()
 	}
-	serve = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	p := &private{node: listen("127.0.0.1")}
 	first := newPlatform(t, nil)
 	url, _ := first.gitServer()

@@ -97,7 +97,7 @@ func Read(sa *corev1.ServiceAccount, get func(name string) (*corev1.Secret, erro
 }
 
 // Hints are the findings about a host, or about none in particular.
-func (a Account) Hints(host string) []string {
+func (a *Account) Hints(host string) []string {
 	var out []string
 	for _, f := range a.Findings {
 		if f.Host == host || f.Host == "" {
@@ -153,7 +153,7 @@ func (a *Account) password(s *corev1.Secret, marks []mark) {
 		case place.Scheme == credentials.SSH && m.use == pod.ForGit:
 			a.find(s.Name, m.key, place.Host, fmt.Sprintf("a Secret of type %s cannot be used over ssh; annotate it with https://%s, or make it of type %s", s.Type, place.Host, corev1.SecretTypeSSHAuth))
 		case place.Scheme == credentials.SSH:
-			a.find(s.Name, m.key, place.Host, fmt.Sprintf("registries do not speak ssh; annotate it with %s", place.Host))
+			a.find(s.Name, m.key, place.Host, "registries do not speak ssh; annotate it with "+place.Host)
 		case missing != "":
 		case m.use == pod.ForGit:
 			a.add(s, m, place, credentials.Password)

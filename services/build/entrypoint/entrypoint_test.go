@@ -236,7 +236,7 @@ func TestPullSecrets(t *testing.T) {
 	broken := secret("broken", "a", "b")
 	broken.Data[corev1.DockerConfigJsonKey] = []byte(`{"auths": "hunter2"`)
 	_, faults := entrypoint.Keychain([]corev1.Secret{broken}, nil)
-	if len(faults) != 1 || faults[0].Secret != "broken" || strings.Contains(faults[0].Error(), "hunter2") {
+	if len(faults) != 1 || faults[0].Secret != "broken" || strings.Contains(faults[0].String(), "hunter2") {
 		t.Errorf("faults %v, want one that names the Secret and not its content", faults)
 	}
 }

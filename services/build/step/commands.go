@@ -83,8 +83,8 @@ func prepareCredentials(keep, home, source string, gits, registries, configs []s
 	}
 	var texts []string
 	for _, f := range faults {
-		if !slices.Contains(texts, f.Error()) {
-			texts = append(texts, f.Error())
+		if !slices.Contains(texts, f.String()) {
+			texts = append(texts, f.String())
 		}
 	}
 	return strings.Join(texts, "; "), nil

@@ -59,10 +59,7 @@ type Fault struct {
 	Err error
 }
 
-func (f Fault) Error() string { return fmt.Sprintf("secret %q: %s", f.Secret, f.Err) }
-
-// Unwrap returns Err.
-func (f Fault) Unwrap() error { return f.Err }
+func (f Fault) String() string { return fmt.Sprintf("secret %q: %s", f.Secret, f.Err) }
 
 // Load reads credentials from mounts, each written as `FOLDER=PLACE`. What cannot be used is told of and left out.
 func Load(mounts []string) ([]Credential, []Fault) {
@@ -200,7 +197,7 @@ func Missing(all []Credential, faults []Fault, repository string) error {
 	var hints []string
 	for _, f := range faults {
 		if f.Place.Host == r.Host {
-			hints = append(hints, f.Error())
+			hints = append(hints, f.String())
 		}
 	}
 	return NoKey(r, append(hints, NearMisses(Offers(all), r)...))

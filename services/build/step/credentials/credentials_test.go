@@ -87,7 +87,7 @@ func TestLoadFails(t *testing.T) {
 			if len(got) > 0 || len(faults) != 1 {
 				t.Fatalf("%d credentials, faults %v", len(got), faults)
 			}
-			text := faults[0].Error()
+			text := faults[0].String()
 			if !strings.Contains(text, c.says) || !strings.Contains(text, `"broken"`) || strings.Contains(text, "hunter2") {
 				t.Errorf("fault %q, want the Secret's name, %q and no value", text, c.says)
 			}
@@ -148,7 +148,7 @@ func TestFiles(t *testing.T) {
 		DockerConfigs: []string{config, old, broken},
 	}
 	got, faults := h.Files()
-	if len(faults) != 1 || faults[0].Secret != "broken" || strings.Contains(faults[0].Error(), "hunter2") {
+	if len(faults) != 1 || faults[0].Secret != "broken" || strings.Contains(faults[0].String(), "hunter2") {
 		t.Errorf("faults %v", faults)
 	}
 	want := credentials.Files{
@@ -191,12 +191,12 @@ Host other.test
 }
 
 func TestDial(t *testing.T) {
-	key := func(place string) credentials.Credential {
+	key := func(place string) *credentials.Credential {
 		p, err := credentials.ParsePlace(place)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return credentials.Credential{Offer: credentials.Offer{Kind: credentials.Key, Place: p}}
+		return &credentials.Credential{Offer: credentials.Offer{Kind: credentials.Key, Place: p}}
 	}
 	for _, c := range []struct{ place, repository, want string }{
 		{"git.test:2222", "git@git.test:a/b.git", "git@git.test:2222:a/b.git"},

@@ -286,7 +286,7 @@ func (p Place) Registry() string {
 
 // Dial is a repository's URL with the port that its credential names and it does not, as `Port` in ssh's configuration
 // would have it.
-func (c Credential) Dial(repository string) string {
+func (c *Credential) Dial(repository string) string {
 	r, err := ParsePlace(repository)
 	p := c.Place
 	if err != nil || c.Kind != Key || r.Port != "" || p.Port == "" || p.Scheme == HTTP || p.Scheme == HTTPS {

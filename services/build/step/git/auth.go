@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -57,7 +58,7 @@ func (s Source) wanted() string {
 	hints := credentials.NearMisses(credentials.Offers(s.Credentials), r)
 	for _, f := range s.Faults {
 		if f.Place.Host == r.Host {
-			hints = append(hints, f.Error())
+			hints = append(hints, f.String())
 		}
 	}
 	r.Path = ""
@@ -107,7 +108,7 @@ func (s Source) authFor(repository string) (transport.AuthMethod, error) {
 	}
 	port := sshPort
 	if endpoint.Port > 0 {
-		port = fmt.Sprint(endpoint.Port)
+		port = strconv.Itoa(endpoint.Port)
 	}
 	return keys, s.acceptKnown(c, net.JoinHostPort(endpoint.Host, port), &keys.HostKeyCallbackHelper)
 }

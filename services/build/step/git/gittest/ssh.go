@@ -24,19 +24,19 @@ import (
 )
 
 // Key makes a private key as ssh-keygen writes it.
-func Key(t testing.TB) (private string, public ssh.PublicKey) {
-	t.Helper()
+func Key(tb testing.TB) (private string, public ssh.PublicKey) {
+	tb.Helper()
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	block, err := ssh.MarshalPrivateKey(key, "")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	public, err = ssh.NewPublicKey(pub)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(block)), public
 }
@@ -60,16 +60,16 @@ type SSH struct {
 }
 
 // ServeSSH serves the repositories below root at an address, such as 127.0.0.1:0, until the test ends.
-func ServeSSH(t testing.TB, address, root string) *SSH {
-	t.Helper()
+func ServeSSH(tb testing.TB, address, root string) *SSH {
+	tb.Helper()
 	s := &SSH{root: root}
 	var allowed ssh.PublicKey
-	s.PrivateKey, allowed = Key(t)
-	hostKey, public := Key(t)
+	s.PrivateKey, allowed = Key(tb)
+	hostKey, public := Key(tb)
 	s.HostKey = public
 	signer, err := ssh.ParsePrivateKey([]byte(hostKey))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.config = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		if bytes.Equal(key.Marshal(), allowed.Marshal()) {
@@ -78,12 +78,12 @@ func ServeSSH(t testing.TB, address, root string) *SSH {
 		return nil, errors.New("not allowed")
 	}}
 	s.config.AddHostKey(signer)
-	if s.listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", address); err != nil {
-		t.Fatal(err)
+	if s.listener, err = (&net.ListenConfig{}).Listen(tb.Context(), "tcp", address); err != nil {
+		tb.Fatal(err)
 	}
 	s.Address = s.listener.Addr().String()
 	s.wg.Go(s.accept)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = s.listener.Close()
 		s.mu.Lock()
 		for _, c := range s.conns {
