@@ -30,6 +30,7 @@ const applyVersion = "apply.fairlead.dev/v1"
 // applier answers POST /apply: any number of documents, ours and the cluster's, in YAML or JSON.
 type applier struct {
 	deps   Deps
+	owners *groupOwners
 	native *nativeApply
 }
 
@@ -39,8 +40,8 @@ type applyResult struct {
 	Items []apply.Result `json:"items"`
 }
 
-func newApplier(deps Deps, cluster *passThrough) *applier {
-	return &applier{deps: deps, native: &nativeApply{cluster: cluster, resources: map[string]nativeResources{}}}
+func newApplier(deps Deps, owners *groupOwners, cluster *passThrough) *applier {
+	return &applier{deps: deps, owners: owners, native: &nativeApply{cluster: cluster, resources: map[string]nativeResources{}}}
 }
 
 func (a *applier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,21 +83,50 @@ func (a *applier) apply(r *http.Request) ([]apply.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if atomic {
-		return a.together(outgoing(r), q, data, force)
-	}
 	ap := &apply.Applier{
-		Conn: a.deps.Conn, Kinds: a.deps.Kinds, FieldManager: cmp.Or(q.Get("fieldManager"), wire.DefaultManager), Namespace: q.Get("namespace"),
+		Conn: a.deps.Conn, Kinds: a.owners.kinds(), FieldManager: cmp.Or(q.Get("fieldManager"), wire.DefaultManager), Namespace: q.Get("namespace"),
 		Force: force,
 	}
 	if a.deps.Cluster != nil {
 		ap.Native = a.native
 	}
+	if atomic {
+		if err := a.decided(ap, data); err != nil {
+			return nil, err
+		}
+		return a.together(outgoing(r), q, data, force)
+	}
 	docs, err := ap.Parse(data)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // an error of ours
 	}
+	if err := a.check(docs); err != nil {
+		return nil, err
+	}
 	return ap.Apply(outgoing(r), docs, dryRun == "All", nil) //nolint:wrapcheck // an error of ours
+}
+
+// check refuses documents of groups of which nobody has said who answers for them.
+func (a *applier) check(docs []apply.Document) error {
+	for _, doc := range docs {
+		group, _, _ := strings.Cut(doc.APIVersion, "/")
+		if err := a.owners.check(group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decided refuses the same before a service sees the documents, which reads them itself.
+func (a *applier) decided(ap *apply.Applier, data []byte) error {
+	if !a.owners.disputed() {
+		return nil
+	}
+	docs, err := ap.Parse(data)
+	if err != nil {
+		return err //nolint:wrapcheck // an error of ours
+	}
+	return a.check(docs)
 }
 
 // together has a service apply documents in one step.

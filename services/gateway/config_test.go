@@ -21,7 +21,7 @@ func TestConfigTellsEveryFault(t *testing.T) {
 		{"an object must fit", func(c *gateway.Config) { c.MaxBodyBytes = 1 }, []string{"MaxBodyBytes is 1;"}},
 		{"a revoked token must not work for long", func(c *gateway.Config) { c.IdentityTTL = time.Hour }, []string{"IdentityTTL is 1h0m0s;"}},
 		{"all at once", func(c *gateway.Config) { *c = gateway.Config{IdentityTTL: -1} },
-			[]string{"MaxBodyBytes is 0;", "IdentityTTL is -1ns;", "ShutdownTimeout is 0s;"}},
+			[]string{"MaxBodyBytes is 0;", "IdentityTTL is -1ns;", "ClientTimeout is 0s;", "ShutdownTimeout is 0s;"}},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {

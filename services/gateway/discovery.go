@@ -31,7 +31,7 @@ const (
 
 // discovery lists our groups beside the cluster's own.
 type discovery struct {
-	kinds   []kinds.Kind
+	kinds   func() []kinds.Kind
 	cluster *passThrough
 }
 
@@ -39,7 +39,7 @@ type discovery struct {
 func (d *discovery) groupVersions() map[string][]string {
 	out := map[string][]string{}
 	for _, older := range []bool{false, true} {
-		for _, k := range d.kinds {
+		for _, k := range d.kinds() {
 			if (k.StoredVersion != "") == older && !slices.Contains(out[k.Group], k.Version) {
 				out[k.Group] = append(out[k.Group], k.Version)
 			}
@@ -187,7 +187,7 @@ func subresources(k kinds.Kind) []subresource {
 
 func (d *discovery) resourceList(group, ver string) kmetav1.APIResourceList {
 	list := kmetav1.APIResourceList{TypeMeta: kmetav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: group + "/" + ver}
-	for _, k := range d.kinds {
+	for _, k := range d.kinds() {
 		if k.Group != group || k.Version != ver {
 			continue
 		}
@@ -240,7 +240,7 @@ func (d *discovery) groupDiscovery(name string) apidiscovery.APIGroupDiscovery {
 	g := apidiscovery.APIGroupDiscovery{ObjectMeta: kmetav1.ObjectMeta{Name: name}}
 	for _, v := range d.groupVersions()[name] {
 		gv := apidiscovery.APIVersionDiscovery{Version: v, Freshness: apidiscovery.DiscoveryFreshnessCurrent}
-		for _, k := range d.kinds {
+		for _, k := range d.kinds() {
 			if k.Group != name || k.Version != v {
 				continue
 			}

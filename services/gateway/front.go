@@ -33,6 +33,7 @@ type front struct {
 	deps      Deps
 	resources *resources
 	cluster   *passThrough
+	owners    *groupOwners
 	discovery *discovery
 	openapi   *openAPI
 	apply     *applier
@@ -59,12 +60,16 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says it all
 	}
+	owners, err := newGroupOwners(cfg.OwnGroups, deps.Kinds, deps.Cluster, deps.Log)
+	if err != nil {
+		return nil, err
+	}
 	f := &front{
-		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids,
+		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids, owners: owners,
 		openid: newOpenID(deps.Conn), reviews: newAccessReviews(deps.Conn, deps.Kinds, cluster),
-		discovery: &discovery{kinds: deps.Kinds, cluster: cluster},
-		openapi:   &openAPI{kinds: deps.Kinds, cluster: cluster},
-		apply:     newApplier(deps, cluster),
+		discovery: &discovery{kinds: owners.kinds, cluster: cluster},
+		openapi:   &openAPI{kinds: owners.kinds, state: owners.state, cluster: cluster},
+		apply:     newApplier(deps, owners, cluster),
 		web:       web.New(deps.Conn, cfg.WebOrigins),
 		reference: page,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -92,7 +97,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Header.Set(headerRequestID, id)
 	w.Header().Set(headerRequestID, id)
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w), timeout: f.cfg.ClientTimeout}
 	route := "unknown"
 	r, traced := tracing.HTTP(f.deps.Tracer, r)
 	defer func() {
@@ -105,6 +110,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				writeError(rec, apierror.Internal(fmt.Errorf("panic: %v", p)))
 			}
 		}
+		rec.hurry() // the end of the answer is yet to be sent
 		took := time.Since(start)
 		traced(method(r)+" "+cmp.Or(rec.resource, route), rec.code)
 		f.requests.WithLabelValues(route, method(r), strconv.Itoa(rec.code)).Inc()
@@ -136,7 +142,7 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		f.debug(w, r)
 		return "debug"
 	}
-	if strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.Contains(path, "//") || strings.HasSuffix(path, "/..") {
+	if strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.Contains(path, "//") || strings.HasSuffix(path, "/..") || strings.HasSuffix(path, "/.") {
 		writeError(w, apierror.BadRequest("the path %q is not in its shortest form; leave out empty, . and .. segments", path))
 		return "bad"
 	}
@@ -164,15 +170,19 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		return "unauthenticated"
 	}
 	r = r.WithContext(withCaller(r.Context(), id))
-	ours := f.resources.parse(path)
+	ours, theirs := f.resources.parse(path), f.owners.clusters(groupOf(path))
 	if ours != nil && ours.kind != nil {
 		w.resource = ours.kind.Plural + "." + ours.kind.Group
 	}
 	whole := r.Body
-	limited := http.MaxBytesReader(w, whole, f.cfg.MaxBodyBytes)
+	limited := w.timed(http.MaxBytesReader(w, whole, f.cfg.MaxBodyBytes))
 	r.Body = limited
 	switch {
-	case ours != nil:
+	case ours != nil && !theirs:
+		if err := f.owners.check(groupOf(path)); err != nil {
+			f.fail(w, r, err)
+			return "disputed"
+		}
 		f.resources.serve(w, r, ours)
 		return "resource"
 	case path == "/apply":
@@ -186,16 +196,37 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	case f.openapi.handles(path):
 		f.openapi.ServeHTTP(w, r)
 		return "openapi"
-	case f.resources.owns(path):
+	case f.resources.owns(path) && !theirs:
 		writeError(w, apierror.New(apierror.ReasonNotFound, "%s serves nothing at %s; GET /apis lists what there is", r.Host, path))
 		return "unknown"
 	default:
 		if w.isUpgrade(r) && r.Body == limited {
 			r.Body = whole // what is sent over an upgraded connection has no end that a limit could be for
 		}
-		f.cluster.ServeHTTP(w, r)
+		if err := f.passOn(w, r, id); err != nil {
+			f.fail(w, r, err)
+		}
 		return "cluster"
 	}
+}
+
+// passOn hands a request on to the cluster when it is the caller's turn.
+func (f *front) passOn(w *recorder, r *http.Request, c *caller) error {
+	w.long = w.long || lasts(r)
+	if f.deps.Limits == nil {
+		f.cluster.ServeHTTP(w, r)
+		return nil
+	}
+	if w.long {
+		done, err := f.deps.Limits.Open(c.user)
+		if err != nil {
+			return err //nolint:wrapcheck // an error for users
+		}
+		defer done()
+		f.cluster.ServeHTTP(w, r)
+		return nil
+	}
+	return f.deps.Limits.Do(r.Context(), c.user, func() { f.cluster.ServeHTTP(w, r) }) //nolint:wrapcheck // an error for users
 }
 
 func (f *front) health(w http.ResponseWriter, r *http.Request) {
@@ -253,41 +284,4 @@ func writeText(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(text))
-}
-
-// recorder remembers the code of an answer, and lets streams and upgrades through.
-type recorder struct {
-	http.ResponseWriter
-
-	code int
-	long bool
-	// resource is the kind that the request is about, if it is one of ours.
-	resource string
-}
-
-func (w *recorder) WriteHeader(code int) {
-	if w.code == 0 {
-		w.code = code
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	if w.code == 0 {
-		w.code = http.StatusOK
-	}
-	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
-}
-
-// Unwrap lets http.ResponseController find flushing and hijacking.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Flush sends what is written.
-func (w *recorder) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
-
-func (w *recorder) isUpgrade(r *http.Request) bool {
-	if r.Header.Get("Upgrade") != "" {
-		w.long = true
-	}
-	return w.long
 }

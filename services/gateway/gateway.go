@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/gateway/web"
 	"fairlead.dev/services/internal/clientauth"
+	"fairlead.dev/services/internal/rpc"
 )
 
 // Config configures the gateway.
@@ -33,6 +35,12 @@ type Config struct {
 	// IdentityTTL is how long it is remembered whom a token stands for when requests go on to the cluster; a second by
 	// default. Revoked tokens are refused after that time.
 	IdentityTTL time.Duration
+	// ClientTimeout is how long a client may take to send a body, and to take each part of an answer; a minute by default.
+	// Connections of slower ones are closed.
+	ClientTimeout time.Duration
+	// OwnGroups says who answers for groups of ours that the cluster has CRDs of: OwnGroupsFairlead, OwnGroupsCluster, or nobody,
+	// the default.
+	OwnGroups string
 	// ShutdownTimeout is how long requests may take to end at shutdown; 10 s by default.
 	ShutdownTimeout time.Duration
 	// WebOrigins are the origins of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and
@@ -42,7 +50,7 @@ type Config struct {
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{MaxBodyBytes: 3 << 20, IdentityTTL: time.Second, ShutdownTimeout: 10 * time.Second}
+	return Config{MaxBodyBytes: 3 << 20, IdentityTTL: time.Second, ClientTimeout: time.Minute, ShutdownTimeout: 10 * time.Second}
 }
 
 // Validate tells every fault of the configuration, and how to mend it.
@@ -53,6 +61,12 @@ func (c Config) Validate() error {
 	}
 	if c.IdentityTTL < 0 || c.IdentityTTL > time.Minute {
 		faults = append(faults, fmt.Errorf("gateway: IdentityTTL is %s; choose between 0 and 1m", c.IdentityTTL))
+	}
+	if c.ClientTimeout <= 0 {
+		faults = append(faults, fmt.Errorf("gateway: ClientTimeout is %s; choose more than 0", c.ClientTimeout))
+	}
+	if !slices.Contains([]string{OwnGroupsUndecided, OwnGroupsFairlead, OwnGroupsCluster}, c.OwnGroups) {
+		faults = append(faults, fmt.Errorf("gateway: OwnGroups is %q; choose %s or %s, or leave it empty", c.OwnGroups, OwnGroupsFairlead, OwnGroupsCluster))
 	}
 	if c.ShutdownTimeout <= 0 {
 		faults = append(faults, fmt.Errorf("gateway: ShutdownTimeout is %s; choose more than 0", c.ShutdownTimeout))
@@ -79,6 +93,9 @@ type Deps struct {
 	Health http.Handler
 	// Debug answers below /debug/ to those whom it lets; nil means that there is nothing.
 	Debug http.Handler
+	// Limits shares among users what goes on to the cluster; nil means that there are no limits. What goes to services
+	// passes theirs.
+	Limits rpc.Limits
 	// Tracer makes a span of each request; nil makes none.
 	Tracer trace.TracerProvider
 	// Log gets a line for each request at debug level, and what goes wrong.
@@ -91,7 +108,7 @@ type Deps struct {
 type Server struct {
 	cfg     Config
 	deps    Deps
-	handler http.Handler
+	handler *front
 }
 
 // New makes a gateway.
@@ -120,6 +137,16 @@ type Listener struct {
 // Run answers at the listeners until ctx ends, and then lets requests end.
 func (s *Server) Run(ctx context.Context, listeners ...Listener) error {
 	g, gctx := errgroup.WithContext(ctx)
+	known := make(chan struct{})
+	g.Go(func() error {
+		s.handler.owners.run(gctx, known)
+		return nil
+	})
+	select {
+	case <-known:
+	case <-time.After(firstLook): // what is served must not wait for a cluster that is away
+	case <-gctx.Done():
+	}
 	for _, l := range listeners {
 		server := &http.Server{
 			Handler:           s.handler,

@@ -24,9 +24,11 @@ import (
 
 // openAPI serves the OpenAPI documents of our groups beside the cluster's own.
 type openAPI struct {
-	kinds   []kinds.Kind
+	kinds   func() []kinds.Kind
 	cluster *passThrough
-	v2      openAPIV2
+	// state names what the kinds depend on.
+	state func() string
+	v2    openAPIV2
 
 	mu   sync.Mutex
 	docs map[string]openAPIDocument
@@ -52,14 +54,14 @@ type openAPIDocument struct {
 func (o *openAPI) ours(path string) (group, version string, ok bool) {
 	rest, found := strings.CutPrefix(path, openAPIRoot+"/apis/")
 	group, version, cut := strings.Cut(rest, "/")
-	ok = found && cut && slices.ContainsFunc(o.kinds, func(k kinds.Kind) bool { return k.Group == group && k.Version == version })
+	ok = found && cut && slices.ContainsFunc(o.kinds(), func(k kinds.Kind) bool { return k.Group == group && k.Version == version })
 	return group, version, ok
 }
 
 // ourGroup tells whether a path of the index, such as apis/GROUP/VERSION, is in a group of ours.
 func (o *openAPI) ourGroup(path string) bool {
 	group, _, _ := strings.Cut(strings.TrimPrefix(path, "apis/"), "/")
-	return strings.HasPrefix(path, "apis/") && slices.ContainsFunc(o.kinds, func(k kinds.Kind) bool { return k.Group == group })
+	return strings.HasPrefix(path, "apis/") && slices.ContainsFunc(o.kinds(), func(k kinds.Kind) bool { return k.Group == group })
 }
 
 // handles tells whether a path is an index or a document of ours, or one that has both the cluster's and ours.
@@ -106,7 +108,7 @@ func (o *openAPI) serveIndex(w http.ResponseWriter, r *http.Request) error {
 			out.Paths[path] = at
 		}
 	}
-	for _, k := range o.kinds {
+	for _, k := range o.kinds() {
 		doc, err := o.document(k.Group, k.Version)
 		if err != nil {
 			return err
@@ -177,7 +179,7 @@ func (o *openAPI) document(group, version string) (openAPIDocument, error) {
 		return doc, nil
 	}
 	var ks []kinds.Kind
-	for _, k := range o.kinds {
+	for _, k := range o.kinds() {
 		if k.Group == group && k.Version == version {
 			ks = append(ks, k)
 		}
@@ -202,7 +204,7 @@ func (o *openAPI) document(group, version string) (openAPIDocument, error) {
 func (o *openAPI) all() ([][]byte, error) {
 	var out [][]byte
 	seen := map[string]bool{}
-	for _, k := range o.kinds {
+	for _, k := range o.kinds() {
 		if seen[k.APIVersion()] {
 			continue
 		}

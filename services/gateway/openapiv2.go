@@ -21,9 +21,9 @@ import (
 // openAPIV2 keeps the OpenAPI v2 document, which is the cluster's and ours in one, until the cluster's changes.
 type openAPIV2 struct {
 	mu sync.Mutex
-	// of is the ETag of the cluster's document that merged was made of.
-	of     string
-	merged http.Handler
+	// of is the ETag of the cluster's document that merged was made of, and groups who owns which groups in it.
+	of, groups string
+	merged     http.Handler
 	// alone has our own groups only, for those who do not get to see the cluster through us.
 	alone http.Handler
 }
@@ -45,8 +45,9 @@ func (o *openAPI) upToDateV2(r *http.Request) (http.Handler, error) {
 	if o.cluster.absent(r.Context()) {
 		return o.aloneV2()
 	}
+	groups := o.state()
 	header := http.Header{"Accept": {mimeJSON}}
-	if o.v2.merged != nil && o.v2.of != "" {
+	if o.v2.merged != nil && o.v2.of != "" && o.v2.groups == groups {
 		header.Set("If-None-Match", o.v2.of)
 	}
 	code, answer, data, err := o.cluster.do(r.Context(), http.MethodGet, openAPIV2At, header, nil)
@@ -64,7 +65,7 @@ func (o *openAPI) upToDateV2(r *http.Request) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.v2.of, o.v2.merged = answer.Get("ETag"), h
+	o.v2.of, o.v2.groups, o.v2.merged = answer.Get("ETag"), groups, h
 	return h, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/auth"
 	"fairlead.dev/services/fairlead/cluster"
+	"fairlead.dev/services/fairlead/limits"
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/internal/audit"
@@ -53,6 +54,7 @@ type Platform struct {
 	access                      cluster.Access
 	signIn                      *signIn
 	trust                       *trust.Part
+	limits                      limits.Limits
 
 	etcd   *clientv3.Client
 	store  *store.Store
@@ -95,6 +97,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.access = cluster.NewAccess(f)
 	b.signIn = newSignIn(f)
 	b.trust = trust.New(p)
+	b.limits = limits.New(f)
 	p.Add(b)
 	return b
 }
@@ -153,6 +156,7 @@ func (b *Platform) Register(s Service) error {
 // Validate implements process.Part.
 func (b *Platform) Validate(f *process.Faults) {
 	process.CheckName(f, "system-namespace", *b.systemNamespace)
+	b.limits.Validate(f)
 	if !b.opts.AllInOne && len(*b.etcdEndpoints) == 0 {
 		f.Addf("etcd-endpoints", "is empty; an etcd inside a process is for one process: run an etcd of 3.6 or newer and name its members")
 	}

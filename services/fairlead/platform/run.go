@@ -37,10 +37,13 @@ func (b *Platform) openGRPC(context.Context) error {
 	if !b.plaintext() {
 		cfg = p.ServerTLS(true)
 	}
-	var err error
+	limits, err := b.limits.Open(p, "grpc")
+	if err != nil {
+		return err //nolint:wrapcheck // says it all
+	}
 	b.server, err = rpc.NewServer(rpc.Config{
 		Log: p.Log(), Metrics: p.Metrics(), Authn: b.verify.Authenticator(), Authz: b.verify.Authorizer(),
-		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, Clients: b.trust.Trust(), Audit: b.audit, TracerProvider: p.Tracer(),
+		Health: p.Checks().Health(), TLS: cfg, ClientCAs: p.ClientCAs, Clients: b.trust.Trust(), Audit: b.audit, Limits: limits, TracerProvider: p.Tracer(),
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says it all
