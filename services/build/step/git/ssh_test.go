@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -165,6 +166,44 @@ func TestHome(t *testing.T) {
 				t.Errorf("git clone: %v\n%s\nwant %q", err, out, c.says)
 			}
 		})
+	}
+}
+
+// TestSharedHomeOfAnother has ssh, which is particular about owners and modes, use the home that steps share, as a user who
+// has not made it.
+func TestSharedHomeOfAnother(t *testing.T) {
+	const nobody = 65534 // Debian knows it; ssh takes none whom the system does not know
+	if _, err := exec.LookPath("ssh"); err != nil || os.Geteuid() != 0 {
+		t.Skip("this takes ssh, and root to become another")
+	}
+	r := serve(t, nil)
+	server := gittest.ServeSSH(t, "127.0.0.1:0", r.root)
+	dir := t.TempDir()
+	kept, home, clone := filepath.Join(dir, "kept"), filepath.Join(dir, "home"), filepath.Join(dir, "clone")
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(os.Chmod(filepath.Dir(dir), 0o755))
+	files, _ := credentials.Home{Dir: home, Git: []credentials.Credential{keyFor(t, "s", server.Address, server.PrivateKey, "")}}.Files()
+	check(credentials.Keep(kept, files))
+	for _, d := range []string{home, clone} {
+		check(os.Mkdir(d, 0o777))
+		check(os.Chmod(d, 0o777))
+	}
+	env, err := credentials.Delivery{From: kept, Home: home, Shared: home, Passwd: filepath.Join(dir, "none")}.Deliver()
+	check(err)
+	check(os.Chown(filepath.Join(home, ".ssh/id_s"), nobody, nobody)) // as Deliver does when it runs as that user
+	cmd := exec.Command("git", "clone", "-q", "git@127.0.0.1:repo.git", clone)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C"}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("git clone: %v\n%s", err, out)
+	}
+	if data, err := os.ReadFile(filepath.Join(home, ".ssh/known_hosts")); err != nil || len(data) == 0 {
+		t.Errorf("the host key that was accepted is not kept: %q, %v", data, err)
 	}
 }
 
