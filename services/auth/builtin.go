@@ -71,6 +71,8 @@ func builtInRoles() []*authv1.ClusterRole {
 		readOurs = append(readOurs, &authv1.PolicyRule{Verbs: read, ApiGroups: []string{group}, Resources: readable})
 		writeOurs = append(writeOurs, &authv1.PolicyRule{Verbs: write, ApiGroups: []string{group}, Resources: plurals})
 	}
+	// Service accounts are no secret, as in Kubernetes; roles and bindings are, to all but admins.
+	readOurs = append(readOurs, &authv1.PolicyRule{Verbs: read, ApiGroups: []string{Group}, Resources: []string{"serviceaccounts"}})
 	giveRoles := &authv1.PolicyRule{Verbs: slices.Concat(read, write), ApiGroups: []string{Group}, Resources: []string{"roles", "rolebindings", "serviceaccounts"}}
 	issue := &authv1.PolicyRule{Verbs: []string{"create"}, ApiGroups: []string{Group}, Resources: []string{"serviceaccounts/token"}}
 	return []*authv1.ClusterRole{

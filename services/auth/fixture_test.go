@@ -159,13 +159,18 @@ func install(t testing.TB) *installation {
 
 func (i *installation) start(t testing.TB) *process {
 	t.Helper()
+	return i.startWith(t, Config{})
+}
+
+func (i *installation) startWith(t testing.TB, cfg Config) *process {
+	t.Helper()
 	p := &process{log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	st, err := store.New(i.etcd, store.Options{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.auth, err = New(Config{}, Deps{Store: st, Etcd: i.etcd, Kube: i.cluster, Log: log}); err != nil {
+	if p.auth, err = New(cfg, Deps{Store: st, Etcd: i.etcd, Kube: i.cluster, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	if p.server, err = rpc.NewServer(rpc.Config{Log: log, Authn: p.auth.Authenticator(), Authz: p.auth.Authorizer()}); err != nil {

@@ -50,7 +50,7 @@ type issuer struct {
 	once  sync.Once
 }
 
-func newIssuer(a *authenticator, log *slog.Logger, now func() time.Time) *issuer {
+func newIssuer(a *authenticator, log *slog.Logger, now func() time.Time, changed func()) *issuer {
 	client := &http.Client{
 		Timeout: keysTimeout,
 		Transport: &limited{&http.Transport{
@@ -66,7 +66,7 @@ func newIssuer(a *authenticator, log *slog.Logger, now func() time.Time) *issuer
 			return nil
 		},
 	}
-	return &issuer{authenticator: a, log: log, now: now, client: client, keys: newKeySet(client), ready: make(chan struct{})}
+	return &issuer{authenticator: a, log: log, now: now, client: client, keys: newKeySet(client, changed), ready: make(chan struct{})}
 }
 
 // limited bounds what is read of answers.
@@ -84,17 +84,11 @@ func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err //nolint:wrapcheck // a pass-through
 }
 
-// run asks the issuer of itself until ctx ends, and calls changed when its keys are others. What was learnt before stays
-// while it does not answer.
-func (i *issuer) run(ctx context.Context, changed func()) {
+// run asks the issuer of itself until ctx ends. What was learnt before stays while it does not answer.
+func (i *issuer) run(ctx context.Context) {
 	wait := minRetry
 	for {
-		before, _ := i.keys.known()
 		err := i.learn(ctx)
-		after, _ := i.keys.known()
-		if !slices.EqualFunc(before, after, sameKey) {
-			changed()
-		}
 		next := refreshEvery
 		switch {
 		case ctx.Err() != nil:

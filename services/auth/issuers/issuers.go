@@ -8,12 +8,9 @@ package issuers
 import (
 	"context"
 	"log/slog"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"fairlead.dev/services/internal/rpc"
 )
@@ -31,13 +28,12 @@ type Options struct {
 // Set is all issuers that are believed.
 type Set struct {
 	issuers []*issuer
-	changed func()
 }
 
 // New makes issuers of a configuration, or tells every fault of it by its field. It asks none of them yet. A nil
 // configuration has none.
 func New(c *Configuration, o Options) (*Set, error) {
-	s := &Set{changed: o.Changed}
+	s := &Set{}
 	if c == nil {
 		return s, nil
 	}
@@ -46,7 +42,7 @@ func New(c *Configuration, o Options) (*Set, error) {
 		return nil, err
 	}
 	for _, a := range compiled {
-		s.issuers = append(s.issuers, newIssuer(a, o.Log, time.Now))
+		s.issuers = append(s.issuers, newIssuer(a, o.Log, time.Now, o.Changed))
 	}
 	return s, nil
 }
@@ -55,7 +51,7 @@ func New(c *Configuration, o Options) (*Set, error) {
 func (s *Set) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, i := range s.issuers {
-		wg.Go(func() { i.run(ctx, s.changed) })
+		wg.Go(func() { i.run(ctx) })
 	}
 	wg.Wait()
 }
@@ -91,8 +87,4 @@ func (s *Set) Public() []Public {
 		out = append(out, Public{URL: i.url, Audiences: i.audiences, Authority: i.authority})
 	}
 	return out
-}
-
-func sameKey(a, b jose.JSONWebKey) bool {
-	return a.KeyID == b.KeyID && a.Algorithm == b.Algorithm && reflect.DeepEqual(a.Key, b.Key)
 }

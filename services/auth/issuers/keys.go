@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +39,8 @@ type keySet struct {
 	client *http.Client
 	// strangers is asked before the issuer is, about a key that is not known.
 	strangers *rate.Limiter
+	// changed is called when the keys are others.
+	changed func()
 
 	fetching sync.Mutex // held by the one who asks the issuer
 
@@ -46,8 +50,8 @@ type keySet struct {
 	round int // how often the issuer was asked
 }
 
-func newKeySet(client *http.Client) *keySet {
-	return &keySet{client: client, strangers: rate.NewLimiter(rate.Every(strangersEvery), strangersAtOnce)}
+func newKeySet(client *http.Client, changed func()) *keySet {
+	return &keySet{client: client, changed: changed, strangers: rate.NewLimiter(rate.Every(strangersEvery), strangersAtOnce)}
 }
 
 var (
@@ -134,8 +138,14 @@ func (k *keySet) refresh(ctx context.Context, seen int) error {
 		return err
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	same := slices.EqualFunc(k.keys, keys, func(a, b jose.JSONWebKey) bool {
+		return a.KeyID == b.KeyID && a.Algorithm == b.Algorithm && reflect.DeepEqual(a.Key, b.Key)
+	})
 	k.keys, k.round = keys, round+1
+	k.mu.Unlock()
+	if !same {
+		k.changed()
+	}
 	return nil
 }
 
