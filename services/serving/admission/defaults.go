@@ -5,11 +5,9 @@ package admission
 
 import (
 	"context"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
-	corepb "fairlead.dev/gen/go/fairlead/core/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/serving/names"
@@ -78,18 +76,5 @@ func (r Rules) defaultRevisionSpec(spec *servingv1.RevisionSpec) {
 	if pod.EnableServiceLinks == nil {
 		pod.EnableServiceLinks = new(false)
 	}
-	nameContainers(pod.GetContainers(), names.DefaultContainer)
-	nameContainers(pod.GetInitContainers(), "init-container")
-}
-
-func nameContainers(containers []*corepb.Container, name string) {
-	for i, c := range containers {
-		switch {
-		case c.GetName() != "":
-		case len(containers) == 1:
-			c.Name = name
-		default:
-			c.Name = fmt.Sprintf("%s-%d", name, i)
-		}
-	}
+	names.OfContainers(pod)
 }

@@ -36,6 +36,7 @@ func configurationHooks() resource.Hooks {
 			}
 			return out
 		},
+		specs: func(o *servingv1alpha1.Configuration) []*servingv1.RevisionSpec { return revisionsOf(o.GetSpec()) },
 		check: func(o *servingv1alpha1.Configuration) []apierror.Cause {
 			return checkConfiguration("spec", o.GetSpec())
 		},
@@ -44,6 +45,11 @@ func configurationHooks() resource.Hooks {
 			return templateField(stored, "spec", o.GetSpec())
 		},
 	}.hooks()
+}
+
+// revisionsOf returns the specs of the templates of a configuration.
+func revisionsOf(o *servingv1alpha1.ConfigurationSpec) []*servingv1.RevisionSpec {
+	return []*servingv1.RevisionSpec{o.GetTemplate().GetSpec().GetRevisionSpec(), o.GetRevisionTemplate().GetSpec().GetRevisionSpec()}
 }
 
 // templateUp returns the stored form of a configuration's template.

@@ -49,6 +49,8 @@ func Handlers() ([]resource.Handler, error) {
 type form[O, S store.Object] struct {
 	up   func(O) S
 	down func(S) O
+	// specs are the specs of revisions in an object.
+	specs func(O) []*servingv1.RevisionSpec
 	// The others may be nil.
 	check    func(O) []apierror.Cause
 	warnings func(O) []string
@@ -60,9 +62,19 @@ func (f form[O, S]) hooks() resource.Hooks {
 		ToStored:   converted(f.up),
 		FromStored: converted(f.down),
 	}}
+	if f.specs != nil {
+		// What comes of an object is filled in later. Names are needed before: by them, containers in what is applied are found
+		// in what there is.
+		hooks.Default = func(_ context.Context, obj, _ store.Object) {
+			older, _ := obj.(O) // the registry gives a kind's objects no other type
+			for _, spec := range f.specs(older) {
+				names.OfContainers(spec.GetPodSpec())
+			}
+		}
+	}
 	if f.check != nil {
 		hooks.Validate = func(_ context.Context, obj, _ store.Object) []apierror.Cause {
-			older, _ := obj.(O) // the registry gives a kind's objects no other type
+			older, _ := obj.(O)
 			return f.check(older)
 		}
 	}
@@ -107,6 +119,9 @@ func betaService() resource.Hooks {
 		down: func(s *servingv1.Service) *servingv1beta1.Service {
 			return &servingv1beta1.Service{Spec: s.GetSpec(), Status: s.GetStatus()}
 		},
+		specs: func(o *servingv1beta1.Service) []*servingv1.RevisionSpec {
+			return []*servingv1.RevisionSpec{o.GetSpec().GetTemplate().GetSpec()}
+		},
 	}.hooks()
 }
 
@@ -118,6 +133,9 @@ func betaConfiguration() resource.Hooks {
 		down: func(s *servingv1.Configuration) *servingv1beta1.Configuration {
 			return &servingv1beta1.Configuration{Spec: s.GetSpec(), Status: s.GetStatus()}
 		},
+		specs: func(o *servingv1beta1.Configuration) []*servingv1.RevisionSpec {
+			return []*servingv1.RevisionSpec{o.GetSpec().GetTemplate().GetSpec()}
+		},
 	}.hooks()
 }
 
@@ -128,6 +146,9 @@ func betaRevision() resource.Hooks {
 		},
 		down: func(s *servingv1.Revision) *servingv1beta1.Revision {
 			return &servingv1beta1.Revision{Spec: s.GetSpec(), Status: s.GetStatus()}
+		},
+		specs: func(o *servingv1beta1.Revision) []*servingv1.RevisionSpec {
+			return []*servingv1.RevisionSpec{o.GetSpec()}
 		},
 	}.hooks()
 }

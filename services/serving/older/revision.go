@@ -31,6 +31,9 @@ func revisionHooks() resource.Hooks {
 		down: func(s *servingv1.Revision) *servingv1alpha1.Revision {
 			return &servingv1alpha1.Revision{Spec: revisionDown(s.GetSpec(), wordsOf(s.GetMetadata())), Status: revisionStatusDown(s.GetStatus())}
 		},
+		specs: func(o *servingv1alpha1.Revision) []*servingv1.RevisionSpec {
+			return []*servingv1.RevisionSpec{o.GetSpec().GetRevisionSpec()}
+		},
 		check:    func(o *servingv1alpha1.Revision) []apierror.Cause { return checkRevision("spec", o.GetSpec()) },
 		warnings: func(o *servingv1alpha1.Revision) []string { return revisionWarnings("spec", o.GetSpec()) },
 		field: func(o *servingv1alpha1.Revision, stored string) string {

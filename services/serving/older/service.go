@@ -14,7 +14,11 @@ import (
 
 func serviceHooks() resource.Hooks {
 	return form[*servingv1alpha1.Service, *servingv1.Service]{
-		up: serviceUp, down: serviceDown, check: checkService, warnings: serviceWarnings, field: serviceField,
+		up: serviceUp, down: serviceDown, specs: func(o *servingv1alpha1.Service) []*servingv1.RevisionSpec {
+			_, config := configurationOf(o.GetSpec())
+			return revisionsOf(config)
+		},
+		check: checkService, warnings: serviceWarnings, field: serviceField,
 	}.hooks()
 }
 

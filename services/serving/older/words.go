@@ -4,6 +4,8 @@
 package older
 
 import (
+	"bytes"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -55,8 +57,12 @@ func (w words) metadata(build *metav1.RawJSON) *metav1.ObjectMeta {
 	if len(w) > 0 {
 		annotations[names.AnnotationForm] = strings.Join(slices.Sorted(maps.Keys(w)), ",")
 	}
-	if len(build.GetRaw()) > 0 {
-		annotations[names.AnnotationBuild] = string(build.GetRaw())
+	var value any
+	d := json.NewDecoder(bytes.NewReader(build.GetRaw()))
+	d.UseNumber()
+	if err := d.Decode(&value); err == nil && value != nil {
+		text, _ := json.Marshal(value) //nolint:errchkjson // came from JSON; its keys are sorted, so that the same build is the same annotation
+		annotations[names.AnnotationBuild] = string(text)
 	}
 	return &metav1.ObjectMeta{Annotations: annotations}
 }
