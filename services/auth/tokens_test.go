@@ -144,7 +144,7 @@ func TestDenyByDefault(t *testing.T) {
 				_ = stream.CloseSend()
 				return status.Code(stream.RecvMsg(&emptypb.Empty{}))
 			}
-			if m.Name == "Keys" {
+			if m.Name == "Keys" || m.Name == "SignIn" {
 				continue // what the whole world may know
 			}
 			if c := call(context.Background()); c != codes.Unauthenticated {
