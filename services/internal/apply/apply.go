@@ -134,22 +134,22 @@ func (a *Applier) read(index int, raw json.RawMessage) (Document, error) {
 	case doc.Name == "":
 		return doc, apierror.BadRequest("metadata.name is missing; what is applied needs a name of its own")
 	}
-	groupKnown := false
 	for _, k := range a.Kinds {
 		if k.APIVersion() == doc.APIVersion && k.Kind == doc.Kind {
 			doc.kind, doc.ours = k, true
 		}
-		if group(doc.APIVersion) == k.Group {
-			groupKnown = true
-		}
 	}
+	inGroup := a.served(func(g string) bool { return g == group(doc.APIVersion) })
 	switch {
 	case doc.ours && doc.kind.Namespaced && doc.Namespace == "":
 		doc.Namespace = a.namespace()
 	case doc.ours && !doc.kind.Namespaced:
 		doc.Namespace = ""
-	case !doc.ours && groupKnown:
-		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; there are %s", doc.Kind, doc.APIVersion, a.inGroup(group(doc.APIVersion)))
+	case !doc.ours && inGroup != "":
+		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; there are %s", doc.Kind, doc.APIVersion, inGroup)
+	case !doc.ours && a.Native == nil && ofFamily(group(doc.APIVersion)):
+		return doc, apierror.New(apierror.ReasonNotFound, "there is no kind %s in %s; there are %s. What the cluster itself has of that group is kubectl's to apply",
+			doc.Kind, doc.APIVersion, a.served(ofFamily))
 	case !doc.ours && a.Atomic:
 		return doc, apierror.BadRequest("%s %q in %s is of the cluster's own kinds, which have no part in an atomic apply; apply it by itself", doc.Kind, doc.Name, doc.APIVersion)
 	case !doc.ours && a.Native == nil:
@@ -158,15 +158,39 @@ func (a *Applier) read(index int, raw json.RawMessage) (Document, error) {
 	return doc, nil
 }
 
-// inGroup lists the kinds of a group.
-func (a *Applier) inGroup(group string) string {
-	var names []string
+// served lists the kinds of groups, with their versions.
+func (a *Applier) served(in func(group string) bool) string {
+	type kind struct{ group, name string }
+	var order []kind
+	versions := map[kind][]string{}
 	for _, k := range a.Kinds {
-		if k.Group == group {
-			names = append(names, k.Kind+" in "+k.APIVersion())
+		if !in(k.Group) {
+			continue
 		}
+		of := kind{k.Group, k.Kind}
+		if versions[of] == nil {
+			order = append(order, of)
+		}
+		versions[of] = append(versions[of], k.Version)
 	}
-	return strings.Join(names, ", ")
+	var places []string
+	names := map[string][]string{}
+	for _, of := range order {
+		place := of.group + "/" + strings.Join(versions[of], ", ")
+		if names[place] == nil {
+			places = append(places, place)
+		}
+		names[place] = append(names[place], of.name)
+	}
+	for i, place := range places {
+		places[i] = strings.Join(names[place], ", ") + " in " + place
+	}
+	return strings.Join(places, "; ")
+}
+
+// ofFamily tells whether a group is one of Knative's or Tekton's, whose kinds are ours where we have them.
+func ofFamily(group string) bool {
+	return strings.HasSuffix(group, ".knative.dev") || group == "tekton.dev" || strings.HasSuffix(group, ".tekton.dev")
 }
 
 func group(apiVersion string) string {
