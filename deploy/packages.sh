@@ -8,8 +8,9 @@ set -euo pipefail
 
 packages=(git make curl ca-certificates)
 if [ "${1:-}" = development ]; then
-	# The compiler of the Python client fits Debian's python3-grpcio; Chromium shows the pages that tests look at.
-	packages+=(protobuf-compiler protobuf-compiler-grpc python3-grpcio python3-protobuf chromium)
+	# The compiler of the Python client fits Debian's python3-grpcio; Chromium shows the pages that tests look at, and
+	# ssh is used by git in tests of credentials.
+	packages+=(protobuf-compiler protobuf-compiler-grpc python3-grpcio python3-protobuf chromium openssh-client)
 	command -v node >/dev/null || packages+=(nodejs npm) # Node.js 20 or newer from elsewhere will do as well
 fi
 missing=()
