@@ -124,7 +124,7 @@ func TestReference(t *testing.T) {
 			t.Errorf("no operation %s among %q", want, got.Operations)
 		}
 	}
-	if !strings.Contains(got.Opened, "Responses") || !strings.Contains(got.Opened, "namespace") {
+	if !strings.Contains(got.Opened, "Create stores a new object") || !strings.Contains(got.Opened, "fieldManager") || !strings.Contains(got.Opened, "Request body") {
 		t.Errorf("an opened operation shows %q", got.Opened)
 	}
 	if !strings.Contains(got.Refused, "token") {
