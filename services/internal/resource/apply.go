@@ -58,7 +58,7 @@ func (s *server) applyDocument(ctx context.Context, to *store.Store, p *patch) (
 	p.by.Force = p.force
 	for range applyTries {
 		obj, err = s.change(ctx, to, change{
-			key: p.key, subresource: p.subresource, by: p.by, applies: true,
+			key: p.key, subresource: p.subresource, by: p.by, applies: true, patches: true,
 			edit: func(current store.Object) (store.Object, error) { return s.merged(current, p) },
 		})
 		if !apierror.IsNotFound(err) || p.subresource != "" {

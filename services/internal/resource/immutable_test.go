@@ -16,6 +16,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	buildv1 "fairlead.dev/gen/go/fairlead/build/v1"
 )
 
 // thing has immutable fields in every place where one can be.
@@ -110,8 +112,11 @@ func FuzzPatch(f *testing.F) {
 	}
 	const document = `{"a":{"b":[1,2]},"list":[],"spec":{"status":"y"}}`
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, read := range []func([]byte) (func([]byte) ([]byte, error), error){readJSONPatch, readMergePatch} {
-			edit, err := read(data)
+		kind := (&buildv1.Build{}).ProtoReflect().Descriptor()
+		for _, read := range []func([]byte) (func([]byte) ([]byte, error), []error, error){
+			func(data []byte) (func([]byte) ([]byte, error), []error, error) { return readJSONPatch(kind, data) }, readMergePatch,
+		} {
+			edit, _, err := read(data)
 			if err != nil {
 				continue
 			}

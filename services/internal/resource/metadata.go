@@ -4,6 +4,8 @@
 package resource
 
 import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"k8s.io/apimachinery/pkg/api/validation"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +28,28 @@ func keepServerKept(m, old *metav1.ObjectMeta) {
 	m.Uid, m.ResourceVersion, m.Generation, m.SelfLink = old.GetUid(), old.GetResourceVersion(), old.GetGeneration(), ""
 	m.CreationTimestamp, m.DeletionTimestamp = old.GetCreationTimestamp(), old.GetDeletionTimestamp()
 	m.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
+}
+
+// changedServerKept returns a fault for each thing that only the server sets and that m, which is to replace old, says otherwise.
+// What it leaves out it means.
+func changedServerKept(m, old *metav1.ObjectMeta) []apierror.Cause {
+	path := field.NewPath("metadata")
+	var faults field.ErrorList
+	same := func(name string, now, then *timestamppb.Timestamp) {
+		if now != nil && !proto.Equal(now, then) {
+			faults = append(faults, field.Invalid(path.Child(name), now.AsTime(), validation.FieldImmutableErrorMsg))
+		}
+	}
+	if m.GetUid() != "" && m.GetUid() != old.GetUid() {
+		faults = append(faults, field.Invalid(path.Child("uid"), m.GetUid(), validation.FieldImmutableErrorMsg))
+	}
+	same("creationTimestamp", m.GetCreationTimestamp(), old.GetCreationTimestamp())
+	same("deletionTimestamp", m.GetDeletionTimestamp(), old.GetDeletionTimestamp())
+	var causes []apierror.Cause
+	for _, fault := range faults {
+		causes = append(causes, causeOf(fault))
+	}
+	return causes
 }
 
 // validateMetadata returns the faults of an object's metadata, worded by Kubernetes itself. old is nil on creation.

@@ -32,7 +32,8 @@ type patch struct {
 	apply   *managed.Document
 	applied store.Object
 	edit    func(current []byte) ([]byte, error)
-	// warnings gathers what is odd about the patch.
+	// odd is what is odd about the patch, whatever it is made to; warnings is that with what is odd about what comes of it.
+	odd      []error
 	warnings []string
 }
 
@@ -51,7 +52,8 @@ func (s *server) servePatch(ctx context.Context, in proto.Message, _ protoreflec
 		obj, created, err = s.applyDocument(ctx, s.target(p.options.dryRun), p)
 	} else {
 		obj, err = s.change(ctx, s.target(p.options.dryRun), change{
-			key: p.key, subresource: p.subresource, by: p.by, edit: func(current store.Object) (store.Object, error) { return s.patched(p, current) },
+			key: p.key, subresource: p.subresource, by: p.by, patches: true,
+			edit: func(current store.Object) (store.Object, error) { return s.patched(p, current) },
 		})
 	}
 	if err != nil {
@@ -86,9 +88,9 @@ func (s *server) readPatch(ctx context.Context, r *metav1.PatchRequest) (*patch,
 	}
 	switch contentType {
 	case wire.ContentTypeJSONPatch:
-		p.edit, err = readJSONPatch(r.GetPatch())
+		p.edit, p.odd, err = readJSONPatch(s.metadata.ContainingMessage(), r.GetPatch())
 	case wire.ContentTypeMergePatch:
-		p.edit, err = readMergePatch(r.GetPatch())
+		p.edit, p.odd, err = readMergePatch(r.GetPatch())
 	case wire.ContentTypeApply:
 		err = s.readApply(p, r.GetPatch())
 	default:
@@ -116,16 +118,29 @@ func (s *server) patched(p *patch, current store.Object) (store.Object, error) {
 	return wanted, s.sameKey(wanted, p.key)
 }
 
-// decode reads an object of the kind and notes warnings.
+// decode reads what came of a patch and notes warnings. What does not fit is told as Kubernetes tells it of patches: they are well
+// formed, but what comes of them is not valid.
 func (s *server) decode(p *patch, data []byte) (store.Object, error) {
 	obj := s.empty()
-	warnings, err := codec.Unmarshal(data, obj, codec.Options{Strict: p.options.validation == validationStrict})
+	strict := p.options.validation == validationStrict
+	odd, err := codec.Unmarshal(data, obj, codec.Options{Strict: strict})
+	if err == nil && strict && len(p.odd) > 0 {
+		err = apierror.BadRequest("strict decoding error: %s", p.odd[0])
+	}
 	if err != nil {
-		return nil, err
+		invalid := *apierror.From(err)
+		if invalid.Reason == apierror.ReasonBadRequest {
+			invalid.Reason, invalid.Message = apierror.ReasonInvalid, "what comes of the patch is invalid: "+invalid.Message
+			invalid.Resource, invalid.Name = s.resource, p.key.Name
+		}
+		return nil, &invalid
 	}
 	p.warnings = nil
 	if p.options.validation == validationWarn {
-		p.warnings = warnings
+		for _, e := range p.odd {
+			p.warnings = append(p.warnings, e.Error())
+		}
+		p.warnings = append(p.warnings, odd...)
 	}
 	s.ensureMetadata(obj)
 	return obj, nil

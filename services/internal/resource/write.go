@@ -54,6 +54,8 @@ type change struct {
 	// by is who writes. An apply keeps the managed fields itself.
 	by      managed.Write
 	applies bool
+	// patches tells that the edit changes what there is: a uid in it is then no precondition, but a field that cannot change.
+	patches bool
 }
 
 // change stores what an edit makes of an object.
@@ -79,7 +81,7 @@ func (s *server) tryChange(ctx context.Context, to *store.Store, c change, track
 		if err != nil {
 			return nil, err
 		}
-		if err := s.preconditions(wanted, current); err != nil {
+		if err := s.preconditions(wanted, current, c.patches); err != nil {
 			return nil, err
 		}
 		switch {
@@ -115,10 +117,10 @@ func (s *server) nextStored(ctx context.Context, wanted, current, old store.Obje
 	return s.toStored(ctx, next, old)
 }
 
-// preconditions compares the uid and the version that a caller has seen with those there are.
-func (s *server) preconditions(wanted, old store.Object) error {
+// preconditions compares the uid and the version that a caller has seen with those there are. A patch has no uid to compare.
+func (s *server) preconditions(wanted, old store.Object, patched bool) error {
 	m, o := s.ensureMetadata(wanted), old.GetMetadata()
-	if m.GetUid() != "" && m.GetUid() != o.GetUid() {
+	if !patched && m.GetUid() != "" && m.GetUid() != o.GetUid() {
 		return apierror.Conflict(s.resource, o.GetName(), "Precondition failed: UID in precondition: %s, UID in object meta: %s", m.GetUid(), o.GetUid())
 	}
 	if m.GetResourceVersion() != "" && m.GetResourceVersion() != o.GetResourceVersion() {
@@ -129,9 +131,10 @@ func (s *server) preconditions(wanted, old store.Object) error {
 
 // next returns what is stored in place of old when a caller wants an object to be as wanted.
 func (s *server) next(ctx context.Context, wanted, old store.Object) (store.Object, error) {
+	fixed := changedServerKept(s.ensureMetadata(wanted), old.GetMetadata())
 	keepServerKept(s.ensureMetadata(wanted), old.GetMetadata())
 	s.setStatus(wanted, old)
-	if err := s.admit(ctx, wanted, old); err != nil {
+	if err := s.admit(ctx, wanted, old, fixed...); err != nil {
 		return nil, err
 	}
 	return wanted, nil
@@ -158,9 +161,9 @@ func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
 	return obj, nil
 }
 
-// admit fills in defaults and tells every fault of an object at once. old is nil on creation.
-func (s *server) admit(ctx context.Context, obj, old store.Object) error {
-	causes := codec.Normalize(obj)
+// admit fills in defaults and tells every fault of an object at once, with those that are known already. old is nil on creation.
+func (s *server) admit(ctx context.Context, obj, old store.Object, known ...apierror.Cause) error {
+	causes := append(known, codec.Normalize(obj)...)
 	if s.Default != nil {
 		s.Default(ctx, obj, old)
 	}
