@@ -60,6 +60,11 @@ test: cluster ## Run all tests, on the local Kubernetes too.
 	@FAIRLEAD_STATE=$(STATE) FAIRLEAD_CLUSTER_KUBECONFIG=$(STATE)/devcluster/admin.kubeconfig \
 		FAIRLEAD_CLUSTER_REGISTRY=$$(cat $(STATE)/devcluster/registry) go test -tags cluster -p 1 -timeout 15m $(PACKAGES)
 
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME, 10s by default.
+	@services/tools/fuzz.sh $(FUZZTIME)
+
 FAULTS := ./services/internal/store ./services/build ./services/e2e
 .PHONY: soak
 soak: cluster ## Run the tests of faults in their long form, which takes more than an hour.
