@@ -159,7 +159,7 @@ func Access(installation string, account Service) []*unstructured.Unstructured {
 	register.Object["rules"] = []any{
 		rule("apiregistration.k8s.io", "get list watch create patch delete", "apiservices"),
 		rule("apiextensions.k8s.io", "list", "customresourcedefinitions"),
-		rule("rbac.authorization.k8s.io", "create patch bind escalate", "clusterroles"),
+		rule("rbac.authorization.k8s.io", "create patch escalate", "clusterroles"),
 	}
 	services := labelled(rbac, "Role", account.Namespace, "fairlead-aggregation", installation)
 	services.Object["rules"] = []any{rule("", "create patch", "services"), rule("discovery.k8s.io", "create patch", "endpointslices")}
