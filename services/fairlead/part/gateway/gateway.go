@@ -12,6 +12,7 @@ import (
 
 	"fairlead.dev/gen/go/kinds"
 	"fairlead.dev/services/fairlead/cluster"
+	"fairlead.dev/services/fairlead/limits"
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/fairlead/trust"
 	"fairlead.dev/services/fairlead/upstream"
@@ -27,7 +28,9 @@ type Part struct {
 	access      cluster.Access
 	https, http *process.Address
 	origins     *[]string
+	ownGroups   *string
 	conn        *grpc.ClientConn
+	limits      limits.Limits
 	aggregation *aggregation
 	gateway     *gateway.Server
 }
@@ -41,6 +44,8 @@ func New(p *process.Process, services upstream.Source, t *trust.Part) (door *pro
 		http:    f.Address("http-listen", "127.0.0.1:8080", "loopback host:port of the REST front door without TLS; empty for none", process.Loopback).Listen(),
 		origins: f.Strings("web-origin", "origin of web pages, such as https://console.example.com, whose scripts may call over gRPC-Web and Connect; none by default"),
 	}
+	part.ownGroups = f.String("own-groups", "", "who answers for API groups of ours that the cluster has CRDs of: fairlead or cluster; by default requests to them are refused")
+	part.limits = limits.New(f)
 	part.aggregation = newAggregation(p)
 	t.Proxies(part.aggregation.wanted)
 	p.Add(part)
@@ -50,6 +55,7 @@ func New(p *process.Process, services upstream.Source, t *trust.Part) (door *pro
 // Validate implements process.Part.
 func (g *Part) Validate(f *process.Faults) {
 	g.services.Validate(f)
+	g.limits.Validate(f)
 	for _, origin := range *g.origins {
 		if err := web.CheckOrigin(origin); err != nil {
 			f.Addf("web-origin", "%s", err)
@@ -70,12 +76,17 @@ func (g *Part) Open(ctx context.Context) error {
 		return err //nolint:wrapcheck // says it all
 	}
 	cfg := gateway.DefaultConfig()
-	cfg.WebOrigins = *g.origins
+	cfg.WebOrigins, cfg.OwnGroups = *g.origins, *g.ownGroups
 	if err := g.aggregation.open(ctx, config); err != nil {
 		return err
 	}
+	limits, err := g.limits.Open(p, "cluster")
+	if err != nil {
+		return err //nolint:wrapcheck // says it all
+	}
 	g.gateway, err = gateway.New(ctx, cfg, gateway.Deps{
-		Conn: g.conn, Kinds: kinds.Versions(), Cluster: config, Clients: g.trust.Trust(), Health: p.Checks(), Debug: p.Debug(),
+		Limits: limits,
+		Conn:   g.conn, Kinds: kinds.Versions(), Cluster: config, Clients: g.trust.Trust(), Health: p.Checks(), Debug: p.Debug(),
 		Tracer: p.Tracer(), Log: p.Log(), Metrics: p.Metrics(),
 	})
 	return err //nolint:wrapcheck // says it all
