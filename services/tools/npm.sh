@@ -15,4 +15,7 @@ if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
 	echo "Node.js $(node -p process.versions.node) is too old; install 20 or newer" >&2
 	exit 1
 fi
-[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-progress
+cmp -s package-lock.json node_modules/.installed || {
+	npm ci --no-progress
+	cp package-lock.json node_modules/.installed
+}

@@ -41,6 +41,16 @@ func scratch(t *testing.T) string {
 	for _, tool := range []string{"podgen", "kindgen", "buf", "protoc-gen-go", "protoc-gen-go-grpc", "protoc-gen-grpc-gateway"} {
 		copyFile(t, filepath.Join(repository, ".fairlead/bin", tool), filepath.Join(dir, ".fairlead/bin", tool))
 	}
+	modules := filepath.FromSlash("gen/typescript/node_modules")
+	installed, err := filepath.Abs(filepath.Join(repository, modules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(installed); err == nil { // services/tools/npm.sh installs them otherwise
+		if err := os.Symlink(installed, filepath.Join(dir, modules)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return dir
 }
 
