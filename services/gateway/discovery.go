@@ -35,15 +35,23 @@ type discovery struct {
 	cluster *passThrough
 }
 
-// groupVersions are the versions of each group. Those with kinds that are stored come first, so that clients prefer them.
+// groupVersions are the versions of each group. Those with kinds that are stored come first, so that clients prefer them, and
+// then older ones, the newest first.
 func (d *discovery) groupVersions() map[string][]string {
 	out := map[string][]string{}
+	stored := map[string]int{}
 	for _, older := range []bool{false, true} {
 		for _, k := range d.kinds() {
 			if (k.StoredVersion != "") == older && !slices.Contains(out[k.Group], k.Version) {
 				out[k.Group] = append(out[k.Group], k.Version)
+				if !older {
+					stored[k.Group]++
+				}
 			}
 		}
+	}
+	for group, versions := range out {
+		slices.SortFunc(versions[stored[group]:], func(a, b string) int { return version.CompareKubeAwareVersionStrings(b, a) })
 	}
 	return out
 }
