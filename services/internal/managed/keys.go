@@ -5,6 +5,7 @@ package managed
 
 import (
 	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
 )
 
@@ -21,6 +22,17 @@ func (t *Tracker) completeKeys(content map[string]any, obj Object) {
 	}
 	if from, err := newObject(completed); err == nil {
 		fillKeys(parser.Schema, parser.TypeRef, content, from.Object)
+	}
+}
+
+// completeNoted is completeKeys for a document of which there is no message. One that is not understood stays as it is.
+func (t *Tracker) completeNoted(content map[string]any) {
+	obj, ok := t.kind.New().(Object)
+	if !ok {
+		return
+	}
+	if (&object{Unstructured: unstructured.Unstructured{Object: content}}).into(obj) == nil {
+		t.completeKeys(content, obj)
 	}
 }
 

@@ -56,7 +56,8 @@ type Config struct {
 
 // New makes a Tracker.
 func New(c Config) (*Tracker, error) {
-	t := &Tracker{kind: c.Kind, gvk: gvkOf(c.Kind), converter: typeConverter{c.Types}, complete: c.Complete}
+	t := &Tracker{kind: c.Kind, gvk: gvkOf(c.Kind), complete: c.Complete}
+	t.converter = typeConverter{types: c.Types, complete: t.completeNoted}
 	versions := convertor{versions: map[schema.GroupVersionKind]kinds.Kind{}, convert: c.Convert}
 	for _, k := range c.Versions {
 		versions.versions[gvkOf(k)] = k

@@ -56,7 +56,11 @@ func gvkOf(k kinds.Kind) schema.GroupVersionKind {
 }
 
 // typeConverter gives objects their types. It is Kubernetes' own, but that it knows our objects.
-type typeConverter struct{ types *Types }
+type typeConverter struct {
+	types *Types
+	// complete fills in the keys that a document leaves open.
+	complete func(content map[string]any)
+}
 
 // ObjectToTyped returns an object with its type, if it fits.
 func (c typeConverter) ObjectToTyped(obj runtime.Object, opts ...typed.ValidationOptions) (*typed.TypedValue, error) {
@@ -71,7 +75,8 @@ func (c typeConverter) ObjectToTyped(obj runtime.Object, opts ...typed.Validatio
 		}
 		// It comes from a message, so it has the fields and types that the message has.
 		return typed.AsTypedUnvalidated(value.NewValueInterface(o.Object), parser.Schema, parser.TypeRef), nil //nolint:staticcheck // validation takes a third of the time
-	case *unstructured.Unstructured:
+	case *unstructured.Unstructured: // what kubectl noted of a client-side apply
+		c.complete(o.Object)
 		return c.typed(o.GroupVersionKind(), o.Object, opts...)
 	default:
 		return nil, fmt.Errorf("managed: a %T is no object of ours", obj)
