@@ -15,5 +15,5 @@ type endpoint struct {
 // endpoints are all of them: what is tested with a Kubernetes client is tested at each.
 func endpoints(t *testing.T) []endpoint {
 	t.Helper()
-	return []endpoint{{name: "front door", kubeconfig: s.server.Config().Kubeconfig}}
+	return []endpoint{{name: "front door", kubeconfig: s.server.Config().Kubeconfig}, clusterEndpoint(t)}
 }

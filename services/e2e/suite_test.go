@@ -39,6 +39,8 @@ type suite struct {
 	kube    kubernetes.Interface
 	server  *harness.Server
 	spaces  atomic.Int32
+	// aggregated serves our groups at the cluster's own endpoint.
+	aggregated aggregated
 }
 
 var s *suite //nolint:gochecknoglobals // made once by TestMain
@@ -98,6 +100,9 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	code = m.Run()
+	if err := s.aggregated.down(); err != nil {
+		return code, err
+	}
 	if err := s.server.Stop(); err != nil {
 		return code, err
 	}
