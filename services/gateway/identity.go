@@ -176,8 +176,7 @@ func (c credentials) key() string {
 func (i *identities) of(r *http.Request, c credentials) (*caller, error) {
 	nobody := &caller{metadata: c.metadata()}
 	if c.remote == nil {
-		scheme, token, _ := strings.Cut(c.authorization, " ")
-		if c.authorization == "" || !strings.EqualFold(scheme, "bearer") || strings.TrimSpace(token) == "" {
+		if _, ok := rpc.Bearer(c.authorization); !ok {
 			if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 				return nobody, apierror.Unauthorized("the client certificate is of no authority that is believed here (--client-ca-file), and no token came with the request")
 			}

@@ -304,7 +304,8 @@ func (b *Platform) Auth() *auth.Server { return b.auth }
 
 // mayGet is process.Access.
 func (b *Platform) mayGet(ctx context.Context, authorization, path string) error {
-	id, err := b.verify.Authenticator().Authenticate(ctx, bearer(authorization))
+	token, _ := rpc.Bearer(authorization) // none is none that holds
+	id, err := b.verify.Authenticator().Authenticate(ctx, token)
 	if err != nil {
 		return err //nolint:wrapcheck // an error of ours
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,11 +21,6 @@ import (
 
 // graceful is how long calls may take to end at the end; watches do not end by themselves.
 const graceful = 5 * time.Second
-
-func bearer(authorization string) string {
-	_, token, _ := strings.Cut(authorization, " ")
-	return strings.TrimSpace(token)
-}
 
 // plaintext tells that gRPC has no TLS here: the process is alone, and the address cannot be reached from elsewhere.
 func (b *Platform) plaintext() bool { return b.opts.AllInOne && b.grpcListen.OnLoopback() }

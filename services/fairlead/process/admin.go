@@ -10,12 +10,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fairlead.dev/services/internal/apierror"
+	"fairlead.dev/services/internal/rpc"
 )
 
 // Paths that are no resources, each with a right of its own.
@@ -58,7 +58,7 @@ func (p *Process) mayGet(r *http.Request) error {
 		return apierror.Forbidden(apierror.Resource{}, "", "%s is closed: this process knows nobody to ask who may read it; give --auth-address", r.URL.Path)
 	}
 	header := r.Header.Get("Authorization")
-	if scheme, token, _ := strings.Cut(header, " "); !strings.EqualFold(scheme, "bearer") || strings.TrimSpace(token) == "" {
+	if _, ok := rpc.Bearer(header); !ok {
 		return apierror.Unauthorized("no token came with the request; send the header \"Authorization: Bearer TOKEN\"")
 	}
 	return p.access(r.Context(), header, r.URL.Path)

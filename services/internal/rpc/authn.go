@@ -6,7 +6,6 @@ package rpc
 import (
 	"context"
 	"crypto/x509"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -163,9 +162,8 @@ func bearer(sent []string) (string, error) {
 	default:
 		return "", apierror.Unauthorized("%d tokens came with the call, send one", len(sent))
 	}
-	scheme, token, _ := strings.Cut(sent[0], " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "bearer") || token == "" {
+	token, ok := Bearer(sent[0])
+	if !ok {
 		return "", apierror.Unauthorized("the `authorization` header holds no bearer token; %s", howToSend)
 	}
 	return token, nil
