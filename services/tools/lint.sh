@@ -2,7 +2,7 @@
 # Copyright The Fairlead Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Lints protos and Go, and looks for known vulnerabilities where the database of them can be reached.
+# Lints protos and Go, checks the types of the TypeScript examples, and looks for known vulnerabilities where the database of them can be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -11,6 +11,8 @@ mkdir -p "$bin"
 
 GOWORK=off go build -C services/tools -o "$bin/" github.com/bufbuild/buf/cmd/buf
 "$bin/buf" lint
+services/tools/npm.sh
+npm --prefix gen/typescript run --silent check
 unformatted=$(gofmt -l services deploy)
 if [ -n "$unformatted" ]; then
 	printf "run 'gofmt -w' on these files:\n%s\n" "$unformatted" >&2
