@@ -131,6 +131,12 @@ func method(r *http.Request) string {
 	return "other"
 }
 
+// shortest tells whether a path has no segments that others may read as another path.
+func shortest(path string) bool {
+	whole := path + "/"
+	return !strings.Contains(whole, "/../") && !strings.Contains(whole, "/./") && !strings.Contains(path, "//")
+}
+
 // serve answers and returns the name of the route.
 func (f *front) serve(w *recorder, r *http.Request) string {
 	path := r.URL.Path
@@ -142,7 +148,7 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		f.debug(w, r)
 		return "debug"
 	}
-	if strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.Contains(path, "//") || strings.HasSuffix(path, "/..") || strings.HasSuffix(path, "/.") {
+	if !shortest(path) {
 		writeError(w, apierror.BadRequest("the path %q is not in its shortest form; leave out empty, . and .. segments", path))
 		return "bad"
 	}

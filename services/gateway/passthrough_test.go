@@ -118,7 +118,7 @@ func TestHeadersThroughToTheCluster(t *testing.T) {
 			f.cluster.forget()
 			res := f.raw("GET /api/v1/pods HTTP/1.1\nHost: door.test\nAuthorization: Bearer ada\n" + test.headers + "\n")
 			r := f.cluster.seen()
-			if res.StatusCode != 200 || r == nil {
+			if res.StatusCode != http.StatusOK || r == nil {
 				t.Fatalf("got %d, want 200 from the cluster", res.StatusCode)
 			}
 			got := map[string][]string{}
@@ -185,7 +185,7 @@ func TestHTTP2ThroughToTheCluster(t *testing.T) {
 	}
 	defer res.Body.Close()
 	got := f.cluster.seen()
-	if res.ProtoMajor != 2 || res.StatusCode != 200 || got == nil {
+	if res.ProtoMajor != 2 || res.StatusCode != http.StatusOK || got == nil {
 		t.Fatalf("got HTTP/%d %d, want HTTP/2 200 from the cluster", res.ProtoMajor, res.StatusCode)
 	}
 	if got.RequestURI != "/api/v1/pods?a=b" || got.Host != strings.TrimPrefix(f.cluster.address, "http://") {
