@@ -13,9 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 
 	"fairlead.dev/services/internal/kube"
 )
@@ -111,30 +108,16 @@ func (k *keyring) ensureNamespace(ctx context.Context) error {
 
 // follow keeps the keys as the Secret has them, until ctx ends.
 func (k *keyring) follow(ctx context.Context) {
-	factory := informers.NewSharedInformerFactoryWithOptions(k.cluster.Clientset(), 0,
-		informers.WithNamespace(k.cluster.SystemNamespace()),
-		informers.WithTweakListOptions(func(o *kmetav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", k.secret).String()
-		}))
-	informer := factory.Core().V1().Secrets().Informer()
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    k.take,
-		UpdateFunc: func(_, obj any) { k.take(obj) },
-		DeleteFunc: func(any) { k.drop() },
-	})
+	err := kube.FollowSecret(ctx, k.cluster.Clientset(), k.cluster.SystemNamespace(), k.secret, k.take)
 	if err != nil {
 		k.log.ErrorContext(ctx, "auth: signing keys are not followed: new ones need a restart", "error", err)
-		return
 	}
-	factory.StartWithContext(ctx)
-	<-ctx.Done()
-	factory.Shutdown()
 }
 
-// take takes the keys of a Secret. Broken ones leave those that are in use.
-func (k *keyring) take(obj any) {
-	secret, ok := obj.(*corev1.Secret)
-	if !ok || secret.Name != k.secret {
+// take takes the keys of a Secret. Broken ones leave those that are in use; where it is gone, its tokens are worthless.
+func (k *keyring) take(secret *corev1.Secret) {
+	if secret == nil {
+		k.replace(nil)
 		return
 	}
 	_, err := k.own(secret, nil)
@@ -148,9 +131,6 @@ func (k *keyring) take(obj any) {
 	}
 	k.replace(set)
 }
-
-// drop forgets the keys: the Secret is gone, and its tokens are worthless.
-func (k *keyring) drop() { k.replace(nil) }
 
 func (k *keyring) replace(set *keySet) {
 	k.mu.Lock()

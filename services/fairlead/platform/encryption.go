@@ -15,11 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/store/encryption"
 )
 
@@ -66,25 +64,11 @@ func (b *Platform) followEncryption(ctx context.Context) error {
 	case *b.encryptionKeys != "":
 		return b.followFile(ctx)
 	}
-	factory := informers.NewSharedInformerFactoryWithOptions(b.kube.Clientset(), 0, informers.WithNamespace(*b.systemNamespace),
-		informers.WithTweakListOptions(func(o *kmetav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", encryptionSecret).String()
-		}))
-	take := func(obj any) {
-		if secret, ok := obj.(*corev1.Secret); ok {
+	return kube.FollowSecret(ctx, b.kube.Clientset(), *b.systemNamespace, encryptionSecret, func(secret *corev1.Secret) { //nolint:wrapcheck // says it all
+		if secret != nil { // the keys of one that is gone stay in use: what they sealed is there
 			b.reload(ctx, encryption.Secret(secret.Data))
 		}
-	}
-	_, err := factory.Core().V1().Secrets().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(_, obj any) { take(obj) }, AddFunc: take,
 	})
-	if err != nil {
-		return fmt.Errorf("follow the encryption keys: %w", err)
-	}
-	factory.StartWithContext(ctx)
-	<-ctx.Done()
-	factory.Shutdown()
-	return nil
 }
 
 func (b *Platform) followFile(ctx context.Context) error {
