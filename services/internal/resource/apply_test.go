@@ -213,8 +213,7 @@ func TestKubectlMigratesManagers(t *testing.T) {
 	web := aBuild("shop", "web")
 	web.Spec.Steps[0].Image = "a"
 	web.Metadata.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": doc}
-	b, err := f.build.Create(f.ctx, &buildv1.BuildServiceCreateRequest{Object: web, FieldManager: "kubectl-client-side-apply"})
-	if err != nil {
+	if _, err := f.build.Create(f.ctx, &buildv1.BuildServiceCreateRequest{Object: web, FieldManager: "kubectl-client-side-apply"}); err != nil {
 		t.Fatal(err)
 	}
 	apply := func(doc string) *buildv1.Build {
@@ -226,7 +225,7 @@ func TestKubectlMigratesManagers(t *testing.T) {
 		return b
 	}
 	changed := strings.Replace(doc, `"image":"a"`, `"image":"b"`, 1)
-	b = apply(changed) // no conflict: the annotation says whose the fields were
+	b := apply(changed) // no conflict: the annotation says whose the fields were
 	if last := b.GetMetadata().GetAnnotations()["kubectl.kubernetes.io/last-applied-configuration"]; !strings.Contains(last, `"image":"b"`) {
 		t.Errorf("the annotation is %s", last)
 	}

@@ -5,6 +5,7 @@ package resource
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -163,7 +164,7 @@ func (s *server) nextStatus(wanted, old store.Object) (store.Object, error) {
 
 // admit fills in defaults and tells every fault of an object at once, with those that are known already. old is nil on creation.
 func (s *server) admit(ctx context.Context, obj, old store.Object, known ...apierror.Cause) error {
-	causes := append(known, codec.Normalize(obj)...)
+	causes := slices.Concat(known, codec.Normalize(obj))
 	if s.Default != nil {
 		s.Default(ctx, obj, old)
 	}
