@@ -74,6 +74,7 @@ type process struct {
 	kube      *kube.Client
 	services  servingv1.ServiceServiceClient
 	revisions servingv1.RevisionServiceClient
+	conn      grpc.ClientConnInterface
 	address   string          // of the router
 	ctx       context.Context //nolint:containedctx // carries the caller's token for the length of a test
 	stop      func()
@@ -147,7 +148,7 @@ func (g *rig) boot(t *testing.T) {
 	run("serving", srv.Run)
 	run("router", func(ctx context.Context) error { return rt.Run(ctx, outside, inside) })
 	g.process = process{
-		kube: k, services: servingv1.NewServiceServiceClient(conn), revisions: servingv1.NewRevisionServiceClient(conn),
+		kube: k, services: servingv1.NewServiceServiceClient(conn), revisions: servingv1.NewRevisionServiceClient(conn), conn: conn,
 		address: outside.Addr().String(), ctx: metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer x"),
 		stop: sync.OnceFunc(func() {
 			cancel()
