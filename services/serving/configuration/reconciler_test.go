@@ -17,6 +17,7 @@ import (
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/store/storetest"
 	"fairlead.dev/services/serving/admission"
+	"fairlead.dev/services/serving/names"
 )
 
 type rig struct {
@@ -170,4 +171,27 @@ func TestNameOfAnother(t *testing.T) {
 	}
 	g.create("app:1")
 	g.expect(g.reconcile(), "", "", condition.False, ReasonRevisionNameTaken)
+}
+
+// TestBuildIsToldOf has a configuration whose image nobody builds say so, for as long as it has a build.
+func TestBuildIsToldOf(t *testing.T) {
+	g := start(t)
+	g.create("app:1")
+	g.update(func(c *servingv1.Configuration) {
+		c.Metadata.Annotations[names.AnnotationBuild], c.Metadata.Annotations[names.AnnotationForm] = `{"a":1}`, "container,revisionTemplate"
+	})
+	c := condition.Get(g.reconcile().GetStatus().GetConditions(), BuildSucceeded)
+	if c.GetStatus() != condition.Unknown || c.GetReason() != ReasonNotBuilt {
+		t.Errorf("condition %v", c)
+	}
+	g.ready("hello-00001", condition.True)
+	g.expect(g.reconcile(), "hello-00001", "hello-00001", condition.True, "")
+	rev, err := g.revisions.Get(t.Context(), store.Key{Namespace: "ns", Name: "hello-00001"})
+	if err != nil || rev.GetMetadata().GetAnnotations()[names.AnnotationForm] != "container,revisionTemplate" {
+		t.Errorf("the revision: %v, %v", rev.GetMetadata(), err)
+	}
+	g.update(func(c *servingv1.Configuration) { delete(c.GetMetadata().GetAnnotations(), names.AnnotationBuild) })
+	if c := condition.Get(g.reconcile().GetStatus().GetConditions(), BuildSucceeded); c != nil {
+		t.Errorf("condition %v", c)
+	}
 }

@@ -7,16 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
 	metav1 "fairlead.dev/gen/go/fairlead/meta/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/condition"
 	"fairlead.dev/services/internal/store"
 	"fairlead.dev/services/internal/store/storetest"
 	"fairlead.dev/services/serving/admission"
+	"fairlead.dev/services/serving/names"
 	"fairlead.dev/services/serving/ownership"
 )
 
@@ -159,4 +162,49 @@ func TestServiceFindsNameTaken(t *testing.T) {
 	_, err = g.services.Create(t.Context(), newService())
 	g.must(err)
 	g.expect(g.reconcile(), RoutesReady, condition.False, ReasonNotOwned)
+}
+
+// TestManualServiceIsTheUsers has a service that leaves Configuration and Route alone, until it is told to run something.
+func TestManualServiceIsTheUsers(t *testing.T) {
+	g := start(t)
+	manual := newService()
+	manual.Spec, manual.Metadata.Annotations = &servingv1.ServiceSpec{}, map[string]string{names.AnnotationForm: "manual"}
+	_, err := g.services.Create(t.Context(), manual)
+	g.must(err)
+	s := g.reconcile()
+	g.expect(s, condition.Ready, condition.Unknown, ReasonManual)
+	g.expect(s, ConfigurationsReady, condition.Unknown, ReasonManual)
+	g.expect(s, RoutesReady, condition.Unknown, ReasonManual)
+	if _, err := g.configurations.Get(t.Context(), g.key); !apierror.IsNotFound(err) {
+		t.Errorf("a configuration is made: %v", err)
+	}
+	_, err = g.routes.Create(t.Context(), &servingv1.Route{Metadata: &metav1.ObjectMeta{Namespace: "ns", Name: "hello"}, Spec: &servingv1.RouteSpec{
+		Traffic: []*servingv1.TrafficTarget{{RevisionName: "mine", Percent: proto.Int64(100)}},
+	}})
+	g.must(err)
+	g.reconcile()
+	if route, err := g.routes.Get(t.Context(), g.key); err != nil || route.GetSpec().GetTraffic()[0].GetRevisionName() != "mine" || len(route.GetMetadata().GetOwnerReferences()) > 0 {
+		t.Errorf("the user's route: %v, %v", route, err)
+	}
+	// With a template it is manual no more, whatever the annotation says. The user's route stays the user's.
+	_, err = g.services.Update(t.Context(), g.key, "", func(s *servingv1.Service) (*servingv1.Service, error) {
+		s.Spec = newService().GetSpec()
+		s.Metadata.Annotations[names.AnnotationForm] = "Single,container,manual,revisionTemplate,runLatest"
+		s.Metadata.Annotations[names.AnnotationBuild] = `{"a":1}`
+		s.Metadata.Annotations["conversion.fairlead.dev/v1alpha1"] = "[]"
+		return s, nil
+	})
+	g.must(err)
+	g.expect(g.reconcile(), RoutesReady, condition.False, ReasonNotOwned)
+	config, err := g.configurations.Get(t.Context(), g.key)
+	g.must(err)
+	want := map[string]string{names.AnnotationForm: "Single,container,revisionTemplate", names.AnnotationBuild: `{"a":1}`}
+	if d := cmp.Diff(want, config.GetMetadata().GetAnnotations()); d != "" {
+		t.Errorf("annotations of the configuration (-want +got):\n%s", d)
+	}
+	g.must(func() error {
+		_, err := g.routes.Delete(t.Context(), g.key, store.DeleteOptions{})
+		return err
+	}())
+	g.expect(g.reconcile(), RoutesReady, condition.Unknown, ReasonOutOfDate)
 }
