@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairlead.dev/services/auth/issuers/issuertest"
 	"fairlead.dev/services/e2e/harness"
@@ -60,6 +61,12 @@ func startBeliever(t *testing.T) *believer {
 	}
 	t.Cleanup(func() {
 		if err := b.server.Stop(); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := s.kube.RbacV1().ClusterRoleBindings().DeleteCollection(ctx, kmetav1.DeleteOptions{},
+			kmetav1.ListOptions{LabelSelector: "fairlead.dev/installation=" + cfg.Installation}); err != nil {
 			t.Error(err)
 		}
 	})
