@@ -8,6 +8,7 @@ package cases
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -174,7 +175,7 @@ func Load(fsys fs.FS) (*Suite, error) {
 func (s *Suite) check(f File) error {
 	seen := map[string]bool{}
 	if f.Subject == "" || len(f.Cases) == 0 {
-		return fmt.Errorf("a file needs a subject and cases")
+		return errors.New("a file needs a subject and cases")
 	}
 	for _, c := range f.Cases {
 		if c.Name == "" || seen[c.Name] || len(c.Steps) == 0 {
@@ -226,7 +227,7 @@ func (s *Suite) checkStep(c Case, step Step) error {
 		}
 	}
 	if !v.raw && step.Kind == "" && len(c.Kinds) == 0 {
-		return fmt.Errorf("neither the step nor the case names a kind")
+		return errors.New("neither the step nor the case names a kind")
 	}
 	bodies := 0
 	for _, there := range []bool{len(step.Object) > 0, step.Text != "", len(step.With) > 0 || step.Change} {
@@ -235,7 +236,7 @@ func (s *Suite) checkStep(c Case, step Step) error {
 		}
 	}
 	if bodies > 1 {
-		return fmt.Errorf("a body is one of object, text, and with or change")
+		return errors.New("a body is one of object, text, and with or change")
 	}
 	for _, way := range ways(c, step) {
 		if way == OverGRPC && step.Expect.GRPC == "" || way != OverGRPC && step.Expect.HTTP == 0 {
@@ -249,7 +250,7 @@ func (s *Suite) checkStep(c Case, step Step) error {
 		}
 	}
 	if bad := step.Expect.HTTP >= 400 || code != codes.OK; bad && step.Expect.Reason == "" && len(step.Expect.Text) == 0 {
-		return fmt.Errorf("an error needs a reason")
+		return errors.New("an error needs a reason")
 	}
 	return nil
 }

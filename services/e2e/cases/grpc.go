@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -53,7 +54,7 @@ func (t calls) send(ctx context.Context, c call) (answer, error) {
 	a.fail(err)
 	a.warnings = append(a.warnings, header.Get(wire.WarningKey)...)
 	if err != nil {
-		return a, nil
+		return a, nil //nolint:nilerr // it is compared
 	}
 	a.object, err = jsonOf(out)
 	return a, err
@@ -90,7 +91,7 @@ func (a *answer) watch(ctx context.Context, conn grpc.ClientConnInterface, metho
 		}
 		if err != nil {
 			a.fail(err)
-			return nil //nolint:nilerr // it is compared
+			return nil
 		}
 		one, err := jsonOf(event)
 		if err != nil {
@@ -138,9 +139,7 @@ func (c call) method() (name string, in, out proto.Message, err error) {
 // fill makes the request from the same document as REST does.
 func (c call) fill(in proto.Message) (warnings []string, err error) {
 	request := map[string]any{}
-	for name, v := range c.options {
-		request[name] = v
-	}
+	maps.Copy(request, c.options)
 	has := func(name protoreflect.Name) bool { return in.ProtoReflect().Descriptor().Fields().ByName(name) != nil }
 	if c.step.Do == doRPC {
 		if body, ok := c.body.(map[string]any); ok {

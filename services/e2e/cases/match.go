@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -135,9 +136,7 @@ func merge(object, patch any) any {
 	}
 	was, _ := object.(map[string]any)
 	out := make(map[string]any, len(was))
-	for k, v := range was {
-		out[k] = v
-	}
+	maps.Copy(out, was)
 	for k, v := range changes {
 		if v == nil {
 			delete(out, k)

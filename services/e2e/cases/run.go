@@ -5,6 +5,7 @@ package cases
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,7 +35,9 @@ type Runner struct {
 	url   string
 	conn  grpc.ClientConnInterface
 	admin string
-	count atomic.Int64
+	// prefix tells the names of this runner's cases from those of another on the same server.
+	prefix string
+	count  atomic.Int64
 
 	mu     sync.Mutex
 	tokens map[string]string
@@ -43,7 +46,7 @@ type Runner struct {
 // NewRunner makes a runner of a suite on the server whose front door is at url, to which conn leads, and that has an
 // administrator with the token admin.
 func NewRunner(suite *Suite, url string, conn grpc.ClientConnInterface, admin string) *Runner {
-	return &Runner{suite: suite, url: url, conn: conn, admin: admin, tokens: map[string]string{}}
+	return &Runner{suite: suite, url: url, conn: conn, admin: admin, prefix: strings.ToLower(rand.Text()[:5]), tokens: map[string]string{}}
 }
 
 // Replay is one way of replaying a case.
@@ -125,16 +128,8 @@ type transport interface {
 
 func (r *Runner) run(ctx context.Context, f File, c Case, k kinds.Kind, way string) error {
 	id := r.count.Add(1)
-	vars := variables{"name": fmt.Sprintf("c%d", id), "namespace": fmt.Sprintf("n%d", id)}
-	if k.Kind != "" {
-		if !k.Namespaced {
-			vars["namespace"] = ""
-		}
-		maps.Copy(vars, variables{
-			"kind": k.Kind, "plural": k.Plural, "group": k.Group, "version": k.Version, "apiVersion": k.APIVersion(),
-			"path": collection(k, vars["namespace"]),
-		})
-	}
+	vars := variables{"name": fmt.Sprintf("c%s%d", r.prefix, id), "namespace": fmt.Sprintf("n%s%d", r.prefix, id)}
+	maps.Copy(vars, about(k, vars["namespace"]))
 	var t transport = rest{url: r.url, yaml: way == OverYAML}
 	if way == OverGRPC {
 		t = calls{r.conn}
@@ -152,6 +147,20 @@ func (r *Runner) run(ctx context.Context, f File, c Case, k kinds.Kind, way stri
 		}
 	}
 	return nil
+}
+
+// about is what a case can say of its kind, if it has one.
+func about(k kinds.Kind, namespace string) variables {
+	if k.Kind == "" {
+		return nil
+	}
+	if !k.Namespaced {
+		namespace = ""
+	}
+	return variables{
+		"kind": k.Kind, "plural": k.Plural, "group": k.Group, "version": k.Version, "apiVersion": k.APIVersion(),
+		"namespace": namespace, "path": collection(k, namespace),
+	}
 }
 
 // step asks once, or until the answer is right.

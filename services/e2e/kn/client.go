@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -131,7 +132,7 @@ func (c *Client) Create(ctx context.Context, group, resource string, obj Object)
 // List reads objects, in chunks.
 func (c *Client) List(ctx context.Context, group, resource, labels string, chunk int) ([]Object, error) {
 	var all []Object
-	query := url.Values{"limit": {fmt.Sprint(chunk)}}
+	query := url.Values{"limit": {strconv.Itoa(chunk)}}
 	if labels != "" {
 		query.Set("labelSelector", labels)
 	}
