@@ -137,8 +137,9 @@ func shortest(path string) bool {
 	return !strings.Contains(whole, "/../") && !strings.Contains(whole, "/./") && !strings.Contains(path, "//")
 }
 
-// serve answers and returns the name of the route.
-func (f *front) serve(w *recorder, r *http.Request) string {
+// open answers what needs no caller, or asks for one itself; it returns the name of the route, or nothing where there is more
+// to do.
+func (f *front) open(w *recorder, r *http.Request) string {
 	path := r.URL.Path
 	switch first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); first {
 	case "livez", "healthz", "readyz":
@@ -160,6 +161,15 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		f.reference.ServeHTTP(w, r)
 		return "reference"
 	}
+	return ""
+}
+
+// serve answers and returns the name of the route.
+func (f *front) serve(w *recorder, r *http.Request) string {
+	if route := f.open(w, r); route != "" {
+		return route
+	}
+	path := r.URL.Path
 	sent, err := f.identity.take(r)
 	if err != nil {
 		f.fail(w, r, err)

@@ -40,9 +40,9 @@ type caller struct {
 }
 
 // by returns the caller as one as whom another acts.
-func (c *caller) by(real *caller) *caller {
+func (c *caller) by(other *caller) *caller {
 	out := *c
-	out.real = real
+	out.real = other
 	return &out
 }
 
@@ -186,7 +186,7 @@ func (i *identities) of(r *http.Request, c credentials) (*caller, error) {
 	if c.as == nil {
 		return i.real(r, c)
 	}
-	real, err := i.real(r, credentials{remote: c.remote, aggregated: c.aggregated, authorization: c.authorization})
+	itself, err := i.real(r, credentials{remote: c.remote, aggregated: c.aggregated, authorization: c.authorization})
 	if err != nil {
 		return nobody, err
 	}
@@ -194,7 +194,7 @@ func (i *identities) of(r *http.Request, c credentials) (*caller, error) {
 	if err != nil {
 		return nobody, err
 	}
-	return as.by(real), nil
+	return as.by(itself), nil
 }
 
 // real returns who sent r, as itself.

@@ -94,7 +94,8 @@ func (p *passThrough) mayActAs(ctx context.Context) error {
 		rights[0] = asked{resource: "serviceaccounts", namespace: namespace, name: name}
 	}
 	for _, g := range asGroups {
-		if g != groupAuthenticated && !(rights[0].namespace != "" && strings.HasPrefix(g, "system:serviceaccounts")) {
+		implied := g == groupAuthenticated || rights[0].namespace != "" && strings.HasPrefix(g, "system:serviceaccounts")
+		if !implied {
 			rights = append(rights, asked{resource: "groups", name: g})
 		}
 	}

@@ -27,7 +27,7 @@ func TestManifests(t *testing.T) {
 	for name, data := range made {
 		file := filepath.Join(dir, name)
 		if *update {
-			if err := os.WriteFile(file, data, 0o644); err != nil { //nolint:gosec // as other files of the project
+			if err := os.WriteFile(file, data, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

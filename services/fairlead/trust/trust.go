@@ -226,7 +226,8 @@ func (t *Part) followFiles(ctx context.Context, files []string) error {
 			return nil
 		case <-watcher.Events:
 			timer.Reset(settle)
-		case <-watcher.Errors:
+		case err := <-watcher.Errors:
+			t.process.Log().WarnContext(ctx, "following files of authorities", "error", err)
 			timer.Reset(settle)
 		case <-timer.C:
 			t.again()

@@ -6,6 +6,7 @@ package rpc
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
@@ -127,12 +128,9 @@ func impersonated(ctx context.Context, authorizer Authorizer, caller *Identity, 
 	if i.User == userAnonymous {
 		everybody = groupUnauthenticated
 	}
-	for _, g := range id.Groups {
-		if g == everybody {
-			return id, nil
-		}
+	if !slices.Contains(id.Groups, everybody) {
+		id.Groups = append(id.Groups, everybody)
 	}
-	id.Groups = append(id.Groups, everybody)
 	return id, nil
 }
 

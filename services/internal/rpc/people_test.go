@@ -247,8 +247,8 @@ func TestWhoCalls(t *testing.T) {
 			got := *<-p.asked.as
 			got.Expires = time.Time{}
 			if got.Impersonator != nil {
-				real := *got.Impersonator
-				real.Expires, got.Impersonator = time.Time{}, &real
+				by := *got.Impersonator
+				by.Expires, got.Impersonator = time.Time{}, &by
 			}
 			if d := cmp.Diff(tc.want, &got); d != "" {
 				t.Errorf("called as (-want +got):\n%s", d)

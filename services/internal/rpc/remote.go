@@ -39,18 +39,18 @@ func forwarders() []string { return []string{wire.ServiceGateway, wire.ServiceAu
 // RemoteMetadata says for whom a call is made: who really calls, and whom they act as if that is another.
 func RemoteMetadata(id *Identity) metadata.MD {
 	md := metadata.MD{}
-	real := id.Real()
-	md.Set(remoteUser, url.PathEscape(real.User))
-	md.Set(remoteSource, url.PathEscape(string(real.Source)))
-	if real.UID != "" {
-		md.Set(remoteUID, url.PathEscape(real.UID))
+	id = id.Real()
+	md.Set(remoteUser, url.PathEscape(id.User))
+	md.Set(remoteSource, url.PathEscape(string(id.Source)))
+	if id.UID != "" {
+		md.Set(remoteUID, url.PathEscape(id.UID))
 	}
-	for _, g := range real.Groups {
+	for _, g := range id.Groups {
 		md.Append(remoteGroup, url.PathEscape(g))
 	}
-	appendExtra(md, remoteExtra, real.Extra)
-	if !real.Expires.IsZero() {
-		md.Set(remoteExpires, strconv.FormatInt(real.Expires.Unix(), 10))
+	appendExtra(md, remoteExtra, id.Extra)
+	if !id.Expires.IsZero() {
+		md.Set(remoteExpires, strconv.FormatInt(id.Expires.Unix(), 10))
 	}
 	return md
 }

@@ -291,9 +291,9 @@ func (s *streams) askCluster(all []*openStream) {
 // settle asks about one stream, and ends it if it may not go on. It is false when that could not be found out.
 func (s *streams) settle(ctx context.Context, q *questions, o *openStream, authn, authz <-chan struct{}) bool {
 	s.mu.Lock()
-	id, ask := o.id, o.ask
+	ask := o.ask
 	s.mu.Unlock()
-	id, err := q.ask(ctx, o.who, id, ask)
+	id, err := q.ask(ctx, o.who, ask)
 	var denied *apierror.Error
 	if err != nil && (!errors.As(err, &denied) || denied.Reason != apierror.ReasonUnauthorized && denied.Reason != apierror.ReasonForbidden) {
 		return false
@@ -336,19 +336,16 @@ type right struct {
 }
 
 // ask returns who the caller is now, or why it may not go on.
-func (q *questions) ask(ctx context.Context, who caller, id *Identity, ask *Attributes) (*Identity, error) {
-	real, err := q.real(ctx, who)
+func (q *questions) ask(ctx context.Context, who caller, ask *Attributes) (*Identity, error) {
+	id, err := q.real(ctx, who)
 	switch {
 	case err != nil:
 		return nil, err
-	case real == nil || real.User != who.id.User:
+	case id == nil || id.User != who.id.User:
 		return nil, apierror.Unauthorized("what the caller was known by stands for somebody else now")
 	}
-	switch {
-	case who.as == nil:
-		id = real
-	default:
-		if id, err = impersonated(ctx, q.authz, real, who.as); err != nil {
+	if who.as != nil {
+		if id, err = impersonated(ctx, q.authz, id, who.as); err != nil {
 			return nil, err
 		}
 	}

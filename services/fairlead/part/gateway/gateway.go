@@ -55,6 +55,7 @@ func New(p *process.Process, services upstream.Source, t *trust.Part) (door *pro
 // Validate implements process.Part.
 func (g *Part) Validate(f *process.Faults) {
 	g.services.Validate(f)
+	g.aggregation.validate(f)
 	g.limits.Validate(f)
 	for _, origin := range *g.origins {
 		if err := web.CheckOrigin(origin); err != nil {

@@ -27,11 +27,11 @@ type Issuer struct {
 }
 
 // NewIssuer makes an authority.
-func NewIssuer(t testing.TB, name string) *Issuer {
-	t.Helper()
+func NewIssuer(tb testing.TB, name string) *Issuer {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
@@ -39,21 +39,21 @@ func NewIssuer(t testing.TB, name string) *Issuer {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &Issuer{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), cert, key}
 }
 
 // Issue makes the client certificate of a user in groups, which holds for an hour.
-func (i *Issuer) Issue(t testing.TB, user string, groups ...string) *tls.Certificate {
-	t.Helper()
+func (i *Issuer) Issue(tb testing.TB, user string, groups ...string) *tls.Certificate {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: user, Organization: groups},
@@ -62,7 +62,7 @@ func (i *Issuer) Issue(t testing.TB, user string, groups ...string) *tls.Certifi
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key.Public(), i.key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
