@@ -56,7 +56,7 @@ func start(t *testing.T) *rig {
 	front := httptest.NewServer(r.Handler)
 	t.Cleanup(front.Close)
 	r.rest = front.URL
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed with the server
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,63 +33,63 @@ type Kind struct {
 func (k Kind) Rounds(t *testing.T, rounds int) {
 	t.Helper()
 	for seed := range rounds {
-		if !k.Round(t, uint64(seed)) { //nolint:gosec // from 0
+		if !k.Round(t, uint64(seed)) {
 			t.Fatalf("the seed was %d", seed)
 		}
 	}
 }
 
 // Round does so for one seed, and tells whether nothing was lost.
-func (k Kind) Round(t testing.TB, seed uint64) bool {
-	t.Helper()
+func (k Kind) Round(tb testing.TB, seed uint64) bool {
+	tb.Helper()
 	c, err := resource.NewConverter(k.Older, k.Stored)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g := generator{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // for tests
-	older, stored := k.older(t, g), k.stored(t, g)
-	up := convert(t, "up", c.ToStored, older)
-	ok := same(t, "an older object, stored and read again", older, convert(t, "down", c.FromStored, up), nil)
+	older, stored := k.older(tb, g), k.stored(tb, g)
+	up := convert(tb, "up", c.ToStored, older)
+	ok := same(tb, "an older object, stored and read again", older, convert(tb, "down", c.FromStored, up), nil)
 	notes := k.Older.Convert.Annotations
-	ok = ok && same(t, "a stored object, read and written in the older form", stored, convert(t, "up again", c.ToStored, convert(t, "down", c.FromStored, stored)), notes)
+	ok = ok && same(tb, "a stored object, read and written in the older form", stored, convert(tb, "up again", c.ToStored, convert(tb, "down", c.FromStored, stored)), notes)
 	// Somebody has changed all of it over the stored form, and left the annotations alone.
 	changed := clone(stored)
 	meta(changed).Annotations = up.GetMetadata().GetAnnotations()
-	back := convert(t, "up again", c.ToStored, convert(t, "down", c.FromStored, changed))
+	back := convert(tb, "up again", c.ToStored, convert(tb, "down", c.FromStored, changed))
 	spec := func(obj store.Object) store.Object {
 		obj = clone(obj)
 		meta(obj).Annotations = nil
 		return obj
 	}
-	return ok && same(t, "a stored object with what was kept of another", spec(changed), spec(back), nil)
+	return ok && same(tb, "a stored object with what was kept of another", spec(changed), spec(back), nil)
 }
 
-func (k Kind) older(t testing.TB, g generator) store.Object {
-	t.Helper()
-	obj := random(t, g, k.Older)
+func (k Kind) older(tb testing.TB, g generator) store.Object {
+	tb.Helper()
+	obj := random(tb, g, k.Older)
 	if status := obj.ProtoReflect().Descriptor().Fields().ByName("status"); status != nil {
 		obj.ProtoReflect().Clear(status) // not what a user writes; some of it is made of other fields
 	}
 	if k.Mend != nil {
 		k.Mend(obj)
 	}
-	return normal(t, obj)
+	return normal(tb, obj)
 }
 
-func (k Kind) stored(t testing.TB, g generator) store.Object {
-	t.Helper()
-	obj := random(t, g, k.Stored)
+func (k Kind) stored(tb testing.TB, g generator) store.Object {
+	tb.Helper()
+	obj := random(tb, g, k.Stored)
 	if len(k.Notes) > 0 {
 		meta(obj).Annotations = k.Notes[g.IntN(len(k.Notes))]
 	}
-	return normal(t, obj)
+	return normal(tb, obj)
 }
 
-func random(t testing.TB, g generator, h resource.Handler) store.Object {
-	t.Helper()
+func random(tb testing.TB, g generator, h resource.Handler) store.Object {
+	tb.Helper()
 	obj, ok := h.Kind.New().(store.Object)
 	if !ok {
-		t.Fatalf("%s is no object", h.Kind.Message)
+		tb.Fatalf("%s is no object", h.Kind.Message)
 	}
 	fields := obj.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
@@ -109,37 +109,37 @@ func meta(obj store.Object) *metav1.ObjectMeta {
 }
 
 // normal returns an object as it is once it was JSON.
-func normal(t testing.TB, obj store.Object) store.Object {
-	t.Helper()
+func normal(tb testing.TB, obj store.Object) store.Object {
+	tb.Helper()
 	out, ok := obj.ProtoReflect().New().Interface().(store.Object)
 	if !ok {
-		t.Fatalf("%T is no object", obj)
+		tb.Fatalf("%T is no object", obj)
 	}
-	if _, err := codec.Unmarshal([]byte(text(t, obj)), out, codec.Options{Strict: true}); err != nil {
-		t.Fatalf("%v: %s", err, text(t, obj))
+	if _, err := codec.Unmarshal([]byte(text(tb, obj)), out, codec.Options{Strict: true}); err != nil {
+		tb.Fatalf("%v: %s", err, text(tb, obj))
 	}
 	return out
 }
 
-func text(t testing.TB, obj store.Object) string {
-	t.Helper()
+func text(tb testing.TB, obj store.Object) string {
+	tb.Helper()
 	data, err := codec.Marshal(obj)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(data)
 }
 
 // convert converts an object, and sees to it that the object stays what it was.
-func convert(t testing.TB, way string, convert func(store.Object) (store.Object, error), obj store.Object) store.Object {
-	t.Helper()
+func convert(tb testing.TB, way string, convert func(store.Object) (store.Object, error), obj store.Object) store.Object {
+	tb.Helper()
 	before := clone(obj)
 	out, err := convert(obj)
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", way, err, text(t, obj))
+		tb.Fatalf("%s: %v\n%s", way, err, text(tb, obj))
 	}
 	if !proto.Equal(before, obj) {
-		t.Fatalf("%s: the conversion has changed what it got", way)
+		tb.Fatalf("%s: the conversion has changed what it got", way)
 	}
 	return clone(out)
 }
@@ -149,8 +149,8 @@ func clone(obj store.Object) store.Object {
 }
 
 // same compares two objects but for some annotations.
-func same(t testing.TB, what string, want, got store.Object, except []string) bool {
-	t.Helper()
+func same(tb testing.TB, what string, want, got store.Object, except []string) bool {
+	tb.Helper()
 	want, got = clone(want), clone(got)
 	for _, obj := range []store.Object{want, got} {
 		for key := range obj.GetMetadata().GetAnnotations() {
@@ -159,8 +159,8 @@ func same(t testing.TB, what string, want, got store.Object, except []string) bo
 			}
 		}
 	}
-	if d := cmp.Diff(text(t, want), text(t, got)); d != "" {
-		t.Errorf("%s (-want +got):\n%s", what, d)
+	if d := cmp.Diff(text(tb, want), text(tb, got)); d != "" {
+		tb.Errorf("%s (-want +got):\n%s", what, d)
 		return false
 	}
 	return true
