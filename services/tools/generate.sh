@@ -4,8 +4,7 @@
 
 # Makes everything that is generated from proto/: the pod types, the services of kinds, gen/go with the lists of kinds and
 # REST handlers, the clients in gen/python and gen/typescript, and the descriptors from which OpenAPI documents are made.
-# The page of the API reference comes with them. Files that come out as they were keep their time stamps, so that Go
-# rebuilds only what changed.
+# Files that come out as they were keep their time stamps, so that Go rebuilds only what changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export GOWORK=off
@@ -57,8 +56,3 @@ for language in go python typescript; do
 	done
 done
 services/internal/openapi/generate.sh
-
-page=$out/page
-mkdir -p "$page"
-cp gen/typescript/node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui-bundle.js.LICENSE.txt,swagger-ui.css,LICENSE,NOTICE} "$page"
-bring "$page" services/gateway/reference/swagger-ui

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Installs what gen/typescript/package-lock.json names, where it is not there yet: the compiler of the TypeScript client,
-# what its examples and tests need, and the page of the API reference.
+# and what its examples and tests need.
 set -euo pipefail
 cd "$(dirname "$0")/../../gen/typescript"
 

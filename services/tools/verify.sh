@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # state is what is in the work tree, tracked by git or not.
-made=(gen proto services/internal/openapi services/gateway/reference)
+made=(gen proto services/internal/openapi)
 state() { git ls-files --cached --others --exclude-standard -z -- "${made[@]}" | xargs -0 sha256sum 2>&1; }
 before=$(state)
 services/tools/generate.sh

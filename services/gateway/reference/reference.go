@@ -7,11 +7,13 @@ package reference
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -19,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/swaggest/swgui/v5/static"
 
 	"fairlead.dev/gen/go/kinds"
 )
@@ -30,8 +34,11 @@ const Path = "/reference/"
 const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-//go:embed index.html reference.css reference.js swagger-ui
+//go:embed index.html reference.css reference.js
 var embedded embed.FS
+
+// swaggerUI are the files of Swagger UI that the page uses.
+var swaggerUI = []string{"swagger-ui.css", "swagger-ui-bundle.js"}
 
 // file is one of the page.
 type file struct {
@@ -60,6 +67,13 @@ func New(ks []kinds.Kind) (*Handler, error) {
 		return nil, fmt.Errorf("gateway: the page of the API reference: %w", err)
 	}
 	h.files[""] = h.files["index.html"]
+	for _, name := range swaggerUI {
+		data, err := unpacked(name)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: %s of the API reference: %w", name, err)
+		}
+		h.add("swagger-ui/"+name, data)
+	}
 	var groups []string
 	for _, k := range ks {
 		groups = append(groups, k.APIVersion())
@@ -73,11 +87,22 @@ func New(ks []kinds.Kind) (*Handler, error) {
 	return h, nil
 }
 
+// unpacked returns a file of Swagger UI, which its module holds compressed.
+func unpacked(name string) ([]byte, error) {
+	packed, err := static.FS.Open(name + ".gz")
+	if err != nil {
+		return nil, err //nolint:wrapcheck // wrapped by the caller
+	}
+	defer packed.Close()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // wrapped by the caller
+	}
+	return io.ReadAll(r) //nolint:wrapcheck // wrapped by the caller
+}
+
 func (h *Handler) add(name string, data []byte) {
 	kind := mime.TypeByExtension(path.Ext(name))
-	if path.Ext(name) == "" || path.Ext(name) == ".txt" {
-		kind = "text/plain; charset=utf-8"
-	}
 	sum := sha256.Sum256(data)
 	h.files[name] = file{mime: kind, hash: `"` + hex.EncodeToString(sum[:16]) + `"`, data: data}
 }
