@@ -35,6 +35,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 		w.code = http.StatusOK
 	}
 	w.hurry()
+	defer w.pause()
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
 }
 
@@ -43,12 +44,16 @@ func (w *recorder) hurry() {
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every writer has one
 }
 
+// pause takes the limit away while there is nothing to write: over HTTP/2 it would end the answer all the same.
+func (w *recorder) pause() { _ = w.control.SetWriteDeadline(time.Time{}) }
+
 // Unwrap lets http.ResponseController find flushing and hijacking.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush sends what is written.
 func (w *recorder) Flush() {
 	w.hurry()
+	defer w.pause()
 	_ = w.control.Flush()
 }
 

@@ -5,6 +5,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -75,6 +76,54 @@ func TestAClientThatWaitsKeepsItsWatch(t *testing.T) {
 	if code != http.StatusOK || !strings.Contains(body, "initial-events-end") {
 		t.Errorf("%d %s", code, body)
 	}
+}
+
+// TestAStreamThatSaysNothingStays has a stream of the cluster pause for longer than a client may take to read, over HTTP/2 as
+// kubectl has it, where a deadline that passes ends a stream of which nothing is being written.
+func TestAStreamThatSaysNothingStays(t *testing.T) {
+	const patience = 50 * time.Millisecond
+	f := startBefore(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "first\n")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(5 * patience):
+			_, _ = io.WriteString(w, "last\n")
+		case <-r.Context().Done():
+		}
+	}, func(c *gateway.Config, _ *gateway.Deps) { c.ClientTimeout = patience })
+	front := httptest.NewUnstartedServer(f.handler)
+	front.EnableHTTP2 = true
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	f.url = front.URL
+	for _, path := range []string{"/api/v1/pods?watch=true", "/api/v1/namespaces/shop/services/a/proxy/events"} {
+		code, body, err := f.over(front.Client(), path)
+		if code != http.StatusOK || body != "first\nlast\n" || err != nil {
+			t.Errorf("%s: %d %q, %v", path, code, body, err)
+		}
+	}
+}
+
+// over reads a path as ada, by a client that must speak HTTP/2.
+func (f *fixture) over(client *http.Client, path string) (int, string, error) {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+path, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer ada")
+	res, err := client.Do(req)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.ProtoMajor != 2 {
+		f.Fatalf("the front door speaks %s", res.Proto)
+	}
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(body), err //nolint:wrapcheck // a test's
 }
 
 // TestAClientThatDoesNotRead asks the cluster for more than lies in buffers, and reads nothing: the request ends.
