@@ -40,16 +40,18 @@ func (s *Server) bindAdministrators(ctx context.Context) error {
 }
 
 // exceedsInCluster returns the name by which another identity would have rights in the cluster that the caller may lack:
-// rights that the cluster binds to a name of ours which is not the caller's. Callers who may do everything in the
-// cluster lack nothing.
+// rights that the cluster binds to a name of ours which is not the caller's there. Callers who may do everything in the
+// cluster lack nothing. Who acts as another has its own names only: our roles let it act so, and not the cluster.
 func (s *Server) exceedsInCluster(ctx context.Context, caller, other *rpc.Identity) (string, error) {
 	foreign := map[subject]bool{}
-	if other.User != caller.User {
-		foreign[subject{subjectUser, rpc.ClusterPrefix + other.User}] = true
+	caller = caller.Real()
+	own := inCluster(caller)
+	if name := rpc.ClusterPrefix + other.User; name != own.User {
+		foreign[subject{subjectUser, name}] = true
 	}
 	for _, group := range other.Groups {
-		if !slices.Contains(caller.Groups, group) {
-			foreign[subject{subjectGroup, rpc.ClusterPrefix + group}] = true
+		if name := rpc.ClusterPrefix + group; !slices.Contains(own.Groups, name) {
+			foreign[subject{subjectGroup, name}] = true
 		}
 	}
 	if len(foreign) == 0 {

@@ -78,6 +78,9 @@ func (s *Server) tryInCluster(ctx context.Context, k kinds.Kind, obj, old store.
 	if !ok || !mirror.Mirrored(obj) {
 		return nil
 	}
+	if err := s.reviews.mayActAs(ctx, caller); err != nil {
+		return err
+	}
 	if s.mirror == nil {
 		return apierror.Forbidden(resourceOf(k), obj.GetMetadata().GetName(),
 			"%s %q is forbidden: this server mirrors nothing to the cluster; leave the annotation %s out", resourceOf(k), obj.GetMetadata().GetName(), mirror.Annotation)

@@ -46,7 +46,9 @@ func inCluster(id *rpc.Identity) authorizationv1.SubjectAccessReviewSpec {
 	}
 	groups := append(make([]string, 0, 1+len(id.Groups)), groupAuthenticated)
 	for _, group := range id.Groups {
-		groups = append(groups, rpc.ClusterPrefix+group)
+		if group != groupAuthenticated { // those who act as others have it said
+			groups = append(groups, rpc.ClusterPrefix+group)
+		}
 	}
 	return authorizationv1.SubjectAccessReviewSpec{User: rpc.ClusterPrefix + id.User, Groups: groups}
 }
@@ -78,6 +80,26 @@ func (r *accessReviews) allows(ctx context.Context, id *rpc.Identity, a rpc.Attr
 			"the Kubernetes behind does not say what %q may do there; try again in a moment", spec.User).Wrap(err)
 	}
 	return allowed, nil
+}
+
+// mayActAs returns why a caller who acts as another may not do so in the cluster. A right of ours to act as somebody gives
+// nothing that the cluster gives to those names.
+func (r *accessReviews) mayActAs(ctx context.Context, id *rpc.Identity) error {
+	if id.Impersonator == nil {
+		return nil
+	}
+	as, by := impersonation(id), inCluster(id.Impersonator).User
+	for _, a := range rpc.ActsAs(as.UserName, as.UID, as.Groups, as.Extra) {
+		allowed, err := r.allows(ctx, id.Impersonator, a)
+		if err != nil {
+			return err
+		}
+		if !allowed {
+			return apierror.Forbidden(apierror.Resource{Group: a.Group, Plural: a.Resource}, a.Name,
+				"the Kubernetes behind does not let %q act as %q: it cannot impersonate %s %q there", by, as.UserName, a.Resource, a.Name)
+		}
+	}
+	return nil
 }
 
 // authorizer allows what roles of ours allow. What they do not, the cluster may allow to its own service accounts. Our own
@@ -118,6 +140,9 @@ type access struct{ reviews *accessReviews }
 func (x *access) MayCreatePods(ctx context.Context, id *rpc.Identity, namespace string) error {
 	const pods = "pods"
 	a := rpc.Attributes{Verb: "create", Resource: pods, Namespace: namespace}
+	if err := x.reviews.mayActAs(ctx, id); err != nil {
+		return err
+	}
 	allowed, err := x.reviews.allows(ctx, id, a)
 	if err != nil || allowed {
 		return err

@@ -76,6 +76,9 @@ func (t *tokenService) requestToken(ctx context.Context, namespace, name string,
 	if !ok {
 		return nil, apierror.Unauthorized("no caller is known")
 	}
+	if err := s.reviews.mayActAs(ctx, caller); err != nil {
+		return nil, err
+	}
 	if s.mirror == nil {
 		return nil, apierror.Unavailable(time.Minute, "this server has no service accounts")
 	}

@@ -131,7 +131,7 @@ func (t *tokenService) issue(ctx context.Context, spec tokenSpec) (*issued, erro
 	}
 	if bound != "" {
 		return nil, apierror.Forbidden(tokenResource(), spec.user,
-			"a token for user %q is forbidden: the cluster gives rights to %q, which user %q may not have", spec.user, bound, caller.User)
+			"a token for user %q is forbidden: the cluster gives rights to %q, which user %q may not have", spec.user, bound, caller.Real().User)
 	}
 	return s.tokens.mint(ctx, spec)
 }

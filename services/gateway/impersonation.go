@@ -27,9 +27,8 @@ const (
 	headerImpersonateGroup = prefixImpersonate + "Group"
 	prefixImpersonateExtra = prefixImpersonate + "Extra-"
 
-	groupAuthenticated   = "system:authenticated"
-	serviceAccountPrefix = "system:serviceaccount:"
-	pathAccessReviews    = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+	groupAuthenticated = "system:authenticated"
+	pathAccessReviews  = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 )
 
 // impersonationOf takes from the headers whom the caller wants to act as; nil for itself.
@@ -87,27 +86,9 @@ func (p *passThrough) mayActAs(ctx context.Context) error {
 	}
 	user, groups := c.real.inCluster()
 	asUser, asGroups := c.inCluster()
-	type asked struct{ group, resource, subresource, namespace, name string }
-	rights := []asked{{resource: "users", name: asUser}}
-	if rest, ok := strings.CutPrefix(asUser, serviceAccountPrefix); ok {
-		namespace, name, _ := strings.Cut(rest, ":")
-		rights[0] = asked{resource: "serviceaccounts", namespace: namespace, name: name}
-	}
-	for _, g := range asGroups {
-		implied := g == groupAuthenticated || rights[0].namespace != "" && strings.HasPrefix(g, "system:serviceaccounts")
-		if !implied {
-			rights = append(rights, asked{resource: "groups", name: g})
-		}
-	}
-	if c.cluster && c.uid != "" {
-		rights = append(rights, asked{group: "authentication.k8s.io", resource: "uids", name: c.uid})
-	}
-	for key, values := range c.extra {
-		for _, v := range values {
-			if c.cluster {
-				rights = append(rights, asked{group: "authentication.k8s.io", resource: "userextras", subresource: key, name: v})
-			}
-		}
+	asUID, asExtra := "", map[string][]string(nil)
+	if c.cluster {
+		asUID, asExtra = c.uid, c.extra
 	}
 	extra := map[string]authorizationv1.ExtraValue{}
 	if c.real.cluster {
@@ -115,19 +96,19 @@ func (p *passThrough) mayActAs(ctx context.Context) error {
 			extra[key] = values
 		}
 	}
-	for _, r := range rights {
+	for _, r := range rpc.ActsAs(asUser, asUID, asGroups, asExtra) {
 		allowed, err := p.review(ctx, authorizationv1.SubjectAccessReviewSpec{
 			User: user, Groups: groups, Extra: extra,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: "impersonate", Group: r.group, Version: "*", Resource: r.resource, Subresource: r.subresource, Namespace: r.namespace, Name: r.name,
+				Verb: r.Verb, Group: r.Group, Version: "*", Resource: r.Resource, Subresource: r.Subresource, Namespace: r.Namespace, Name: r.Name,
 			},
 		})
 		if err != nil {
 			return err
 		}
 		if !allowed {
-			return apierror.Forbidden(apierror.Resource{Group: r.group, Plural: r.resource}, r.name,
-				"User %q cannot impersonate resource %q in API group %q in the Kubernetes behind", user, r.resource, r.group)
+			return apierror.Forbidden(apierror.Resource{Group: r.Group, Plural: r.Resource}, r.Name,
+				"User %q cannot impersonate resource %q in API group %q in the Kubernetes behind", user, r.Resource, r.Group)
 		}
 	}
 	return nil

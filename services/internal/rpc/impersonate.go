@@ -134,35 +134,15 @@ func impersonated(ctx context.Context, authorizer Authorizer, caller *Identity, 
 	return id, nil
 }
 
-func serviceAccount(user string) (namespace, name string, ok bool) {
-	rest, ok := strings.CutPrefix(user, serviceAccountPrefix)
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(rest, ":")
-}
-
-// rights are what a caller needs to act so, as in Kubernetes. Groups of the cluster's and its users but service accounts
-// are for those alone who may do everything.
+// rights are what a caller needs to act so: what Kubernetes asks, and for groups of the cluster's and its users but service
+// accounts the right to everything.
 func (i *Impersonation) rights() []Attributes {
-	a := Attributes{Verb: verbImpersonate, Resource: "users", Name: i.User}
-	if namespace, name, ok := serviceAccount(i.User); ok {
-		a.Resource, a.Namespace, a.Name = "serviceaccounts", namespace, name
-	}
-	out := []Attributes{a}
-	everything := a.Resource == "users" && strings.HasPrefix(i.User, reservedPrefix)
+	_, _, account := serviceAccount(i.User)
+	everything := !account && strings.HasPrefix(i.User, reservedPrefix)
 	for _, g := range i.Groups {
 		everything = everything || strings.HasPrefix(g, reservedPrefix) && g != groupAuthenticated
-		out = append(out, Attributes{Verb: verbImpersonate, Resource: "groups", Name: g})
 	}
-	if i.UID != "" {
-		out = append(out, Attributes{Verb: verbImpersonate, Group: groupAuthentication, Resource: "uids", Name: i.UID})
-	}
-	for key, values := range i.Extra {
-		for _, v := range values {
-			out = append(out, Attributes{Verb: verbImpersonate, Group: groupAuthentication, Resource: "userextras", Subresource: key, Name: v})
-		}
-	}
+	out := ActsAs(i.User, i.UID, i.Groups, i.Extra)
 	if everything {
 		out = append(out, Attributes{Verb: "*", Group: "*", Resource: "*"})
 	}
