@@ -36,6 +36,10 @@ func TestNewKind(t *testing.T) {
 	if out := command(t, dir, "", "go", "test", "-run", "TestEveryVerbOfEveryKind", "-v", "./services/internal/resource"); !strings.Contains(out, "PASS: TestEveryVerbOfEveryKind/Greeting.eventing.knative.dev") {
 		t.Errorf("the test of every kind does not know the new one:\n%s", out)
 	}
+	// So do the cases, once they have an object of it.
+	if out := command(t, dir, "", "go", "test", "-run", "^TestWhatTheSuiteHas$|^TestCases$///^Greeting$", "-v", "./services/e2e/cases"); !strings.Contains(out, "/Greeting/grpc (") {
+		t.Errorf("the cases do not know the new kind:\n%s", out)
+	}
 	s := startServer(t, binary, t.TempDir())
 	s.appliesAndReconciles(t)
 	s.speaksBothVersions(t)
@@ -248,7 +252,12 @@ func (s *server) goesBack(t *testing.T) {
 	if code, body := s.request(t, http.MethodGet, greetings+"/ada/history", "", ""); code != http.StatusOK || !strings.Contains(body, `"generation":1`) {
 		t.Errorf("history over REST: %d %s", code, body)
 	}
-	if code, body := s.request(t, http.MethodPost, "/apply?atomic=true", "application/yaml", strings.ReplaceAll(adaYAML, "times: 2", "times: 3")); code != http.StatusOK || !strings.Contains(body, `"action":"configured"`) {
+	// The patch made another the manager of the field: who applies it is told, and may insist.
+	thrice := strings.ReplaceAll(adaYAML, "times: 2", "times: 3")
+	if code, body := s.request(t, http.MethodPost, "/apply?atomic=true", "application/yaml", thrice); code != http.StatusConflict || !strings.Contains(body, `"field":".spec.times"`) {
+		t.Errorf("atomic apply over REST of another's field: %d %s", code, body)
+	}
+	if code, body := s.request(t, http.MethodPost, "/apply?atomic=true&force=true", "application/yaml", thrice); code != http.StatusOK || !strings.Contains(body, `"action":"configured"`) {
 		t.Errorf("atomic apply over REST: %d %s", code, body)
 	}
 	until(`"text":"Hallo, Hallo, Hallo, Ada"`)
