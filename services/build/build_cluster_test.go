@@ -126,7 +126,7 @@ func TestFailures(t *testing.T) {
 		{"no-image-but-command", `steps: [{name: one, image: TOOL}, {name: two, image: REGISTRY/none/such, command: [a]}]`, "ImagePullFailed", `of step "two" cannot be pulled`},
 		{"no-account", "serviceAccountName: nobody\n  steps: [{name: one, image: TOOL}]", "PodCreationFailed", `there is no service account "nobody"`},
 		{"no-secret", `steps: [{name: one, image: TOOL, env: [{name: A, valueFrom: {secretKeyRef: {name: none, key: a}}}]}]`, "StepCannotStart", `step "one" cannot start: secret "none" not found`},
-		{"too-large", `steps: [{name: one, image: TOOL, resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}]`, "PodCreationFailed", "must be less than or equal to memory limit"},
+		{"no-resource", `steps: [{name: one, image: TOOL, resources: {requests: {mem: 2Gi}}}]`, "PodCreationFailed", "must be a standard resource"},
 		{"timeout", "timeout: 4s\n  steps: [{name: one, image: TOOL, args: [wait]}]", "BuildTimeout", "did not end within 4s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

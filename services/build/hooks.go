@@ -21,6 +21,7 @@ import (
 	"fairlead.dev/services/build/step/contract"
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/nodepower"
+	"fairlead.dev/services/internal/podresources"
 	"fairlead.dev/services/internal/store"
 )
 
@@ -233,6 +234,7 @@ func validateSteps(spec *buildv1.BuildSpec) []apierror.Cause {
 			causes = append(causes, apierror.Required(field+".image", "an image is needed"))
 		}
 		causes = append(causes, validateMounts(field, s, volumes)...)
+		causes = append(causes, podresources.Faults(field+".resources", s.GetResources())...)
 		causes = append(causes, useless(field, s)...)
 	}
 	return causes

@@ -74,6 +74,9 @@ func TestValidate(t *testing.T) {
 		{"mounts", "{volumes: [{name: v, emptyDir: {}}], steps: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /workspace/}, {name: w, mountPath: /w}, {name: v, mountPath: /fairlead/bin}]}]}", []string{
 			"spec.steps[0].volumeMounts[0].mountPath FieldValueInvalid", "spec.steps[0].volumeMounts[1].name FieldValueInvalid", "spec.steps[0].volumeMounts[2].mountPath FieldValueInvalid",
 		}},
+		{"more than the limit", "{steps: [{name: a, image: a, resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}]}", []string{
+			"spec.steps[0].resources.requests[memory] FieldValueInvalid",
+		}},
 		{"what means nothing for steps", "{steps: [{name: a, image: a, tty: true, livenessProbe: {httpGet: {port: 80}}}]}", []string{
 			"spec.steps[0].livenessProbe FieldValueForbidden", "spec.steps[0].tty FieldValueForbidden",
 		}},

@@ -235,6 +235,14 @@ func TestValidatePod(t *testing.T) {
 			"timeouts", "{timeoutSeconds: 10, responseStartTimeoutSeconds: 11, idleTimeoutSeconds: 12, containers: [{image: a}]}",
 			[]string{at + "responseStartTimeoutSeconds: more than timeoutSeconds", at + "idleTimeoutSeconds: more than timeoutSeconds"},
 		},
+		{
+			"more than the limit", "{resources: {requests: {memory: 2}, limits: {memory: 1}}, initContainers: [{name: i, image: a, resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}], containers: [{image: a, resources: {requests: {cpu: 2, memory: 1Gi}, limits: {cpu: 1, memory: 1Gi}}}]}",
+			[]string{
+				at + "resources.requests[memory]: must be less than or equal to memory limit of 1",
+				at + "containers[0].resources.requests[cpu]: must be less than or equal to cpu limit of 1",
+				at + "initContainers[0].resources.requests[cpu]: must be less than or equal to cpu limit of 1500m",
+			},
+		},
 		{"probes", "{containers: [{image: a, readinessProbe: {exec: {command: [x]}, tcpSocket: {}}}]}", []string{at + "containers[0].readinessProbe: not several"}},
 		{
 			"power over the node",

@@ -15,6 +15,7 @@ import (
 	corepb "fairlead.dev/gen/go/fairlead/core/v1"
 	servingv1 "fairlead.dev/gen/go/fairlead/serving/v1"
 	"fairlead.dev/services/internal/nodepower"
+	"fairlead.dev/services/internal/podresources"
 	"fairlead.dev/services/serving/names"
 )
 
@@ -64,6 +65,7 @@ func (f *podFaults) podFields(at string, pod *corepb.PodSpec) {
 	if len(pod.GetEphemeralContainers()) > 0 {
 		f.forbiddenf(at+".ephemeralContainers", "they can be added to running pods only")
 	}
+	f.add(podresources.Faults(at+".resources", pod.GetResources())...)
 }
 
 // allowedVolumes are the kinds of volumes that a revision may have.
@@ -165,6 +167,7 @@ func (f *podFaults) container(at string, c *corepb.Container, seen map[string]bo
 		}
 		mounted[path.Clean(m.GetMountPath())] = true
 	}
+	f.add(podresources.Faults(at+".resources", c.GetResources())...)
 	f.probe(at+".readinessProbe", c.GetReadinessProbe())
 	f.probe(at+".livenessProbe", c.GetLivenessProbe())
 	f.probe(at+".startupProbe", c.GetStartupProbe())
