@@ -25,7 +25,7 @@ type Exchange struct {
 	Do   string
 	// Request is the method and the path.
 	Request string
-	// Code, Header and Text are those of the answer; Status is that of an error, Object what the answer holds.
+	// Code, Header and Text are those of the answer, Code 0 where the server broke off; Status is that of an error, Object what the answer holds.
 	Code     int
 	Header   http.Header
 	Text     string
@@ -125,7 +125,7 @@ func (s *Suite) Record(ctx context.Context, story Story, url string, transport h
 		e.Step = i + 1
 		out = append(out, e)
 		if save(step, answer{object: e.Object}, vars) != nil {
-			break
+			return out, nil //nolint:nilerr // what was recorded tells
 		}
 	}
 	return out, nil
@@ -153,6 +153,9 @@ func (r *Runner) record(ctx context.Context, t rest, step Step, k kinds.Kind, va
 		return Exchange{}, err
 	}
 	a, err := t.exchange(req, c)
+	if err != nil && a.http == 0 && ctx.Err() == nil { // the server broke off
+		return Exchange{Do: step.Do, Request: req.Method + " " + req.URL.RequestURI()}, nil
+	}
 	return Exchange{
 		Do: step.Do, Request: req.Method + " " + req.URL.RequestURI(), Code: a.http, Header: a.header, Text: a.text,
 		Status: a.status, Object: a.object, Events: a.events, Ended: a.ended, Warnings: a.warnings,
