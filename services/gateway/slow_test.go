@@ -152,7 +152,7 @@ func TestLimitsOfTheCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began, end := make(chan struct{}), make(chan struct{})
+	began, end := make(chan struct{}, 1), make(chan struct{}, 1)
 	f := startBefore(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/v1/slow" {
 			w.WriteHeader(http.StatusOK)
@@ -168,10 +168,15 @@ func TestLimitsOfTheCluster(t *testing.T) {
 	for _, query := range []string{"", "?watch=true"} {
 		done := make(chan int, 1)
 		go func() {
+			defer close(done) // also where the request fails
 			code, _, _ := f.send(http.MethodGet, "/api/v1/slow"+query, "")
 			done <- code
 		}()
-		<-began
+		select {
+		case <-began:
+		case code := <-done:
+			t.Fatalf("%q: the first one ends with %d", query, code)
+		}
 		code, header, body := f.send(http.MethodGet, "/api/v1/pods"+query, "")
 		if code != http.StatusTooManyRequests || header.Get("Retry-After") == "" || !strings.Contains(body, `"reason":"TooManyRequests"`) {
 			t.Errorf("%q: got %d %s, want 429 that says when to come again", query, code, body)

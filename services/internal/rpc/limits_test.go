@@ -6,6 +6,7 @@ package rpc
 import (
 	"context"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -25,8 +26,11 @@ type watches struct {
 }
 
 func (w *watches) Watch(_ *metav1.WatchRequest, s buildv1.BuildService_WatchServer) error {
-	w.began <- struct{}{}
-	<-s.Context().Done()
+	select {
+	case w.began <- struct{}{}:
+		<-s.Context().Done()
+	case <-s.Context().Done():
+	}
 	return s.Context().Err() //nolint:wrapcheck // the end of the test
 }
 
@@ -62,7 +66,11 @@ func TestLimitsOfCalls(t *testing.T) {
 		_, err := client.Get(as("alice"), &metav1.GetRequest{Name: "a"})
 		first <- err
 	}()
-	<-began
+	select {
+	case <-began:
+	case err := <-first:
+		t.Fatalf("the first one ends: %v", err)
+	}
 	_, err := client.Get(as("alice"), &metav1.GetRequest{Name: "a"})
 	tooMany(t, err)
 	if _, err := client.Get(as("bob"), &metav1.GetRequest{Name: "a"}); status.Code(err) != codes.PermissionDenied {
@@ -103,7 +111,7 @@ func TestLimitsOfStreams(t *testing.T) {
 	})
 	client := buildv1.NewBuildServiceClient(conn)
 	open := func() (cancel context.CancelFunc, recv func() error) {
-		ctx, cancel := context.WithCancel(as("alice"))
+		ctx, cancel := context.WithTimeout(as("alice"), 30*time.Second)
 		t.Cleanup(cancel)
 		stream, err := client.Watch(ctx, &metav1.WatchRequest{})
 		if err != nil {
@@ -112,7 +120,11 @@ func TestLimitsOfStreams(t *testing.T) {
 		return cancel, func() error { _, err := stream.Recv(); return err }
 	}
 	cancel, recv := open()
-	<-w.began
+	select {
+	case <-w.began:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the first watch does not begin")
+	}
 	_, second := open()
 	tooMany(t, second())
 	cancel()
