@@ -41,6 +41,7 @@ type front struct {
 	openid    *openID
 	reviews   *accessReviews
 	web       *web.Handler
+	pages     *pages
 	reference *reference.Handler
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
@@ -64,6 +65,10 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours, err := newPages(cfg.WebOrigins)
+	if err != nil {
+		return nil, err
+	}
 	f := &front{
 		cfg: cfg, deps: deps, resources: res, cluster: cluster, identity: ids, owners: owners,
 		openid: newOpenID(deps.Conn), reviews: newAccessReviews(deps.Conn, deps.Kinds, cluster),
@@ -71,6 +76,7 @@ func newFront(ctx context.Context, cfg Config, deps Deps) (*front, error) {
 		openapi:   &openAPI{kinds: owners.kinds, state: owners.state, cluster: cluster},
 		apply:     newApplier(deps, owners, cluster),
 		web:       web.New(deps.Conn, cfg.WebOrigins),
+		pages:     ours,
 		reference: page,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairlead_gateway_requests_total", Help: "Requests answered, by route, method and HTTP code.",
@@ -171,6 +177,9 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	}
 	path := r.URL.Path
 	sent, err := f.identity.take(r)
+	if err == nil {
+		err = f.pages.check(r, sent)
+	}
 	if err != nil {
 		f.fail(w, r, err)
 		return "unauthenticated"
@@ -178,6 +187,7 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 	id, err := f.identity.of(r, sent)
 	if f.web.Handles(r) { // whether a caller must be known is for the services to say, in the caller's protocol
 		w.long = f.web.Streams(r)
+		r.Body = w.timed(r.Body)
 		f.web.ServeHTTP(w, r.WithContext(outgoing(r.WithContext(withCaller(r.Context(), id)))))
 		return "rpc"
 	}

@@ -169,6 +169,9 @@ func (c credentials) key() string {
 	for _, name := range slices.Sorted(maps.Keys(md)) {
 		fmt.Fprintf(&b, "%s=%q\n", name, slices.Sorted(slices.Values(md[name])))
 	}
+	if c.aggregated {
+		b.WriteString("aggregated\n")
+	}
 	return b.String() + c.authorization
 }
 
