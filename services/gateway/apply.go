@@ -241,6 +241,18 @@ func fromKubernetes(code int, data []byte) *apierror.Error {
 	return e
 }
 
+// maxVersions bounds how many groups and versions are remembered: what is asked for is written by callers.
+const maxVersions = 1_000
+
+func (n *nativeApply) remember(apiVersion string, known nativeResources) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.resources) >= maxVersions {
+		clear(n.resources)
+	}
+	n.resources[apiVersion] = known
+}
+
 // resource finds the cluster's resource for a document's kind.
 func (n *nativeApply) resource(ctx context.Context, doc apply.Document) (kmetav1.APIResource, error) {
 	n.mu.Lock()
@@ -252,13 +264,14 @@ func (n *nativeApply) resource(ctx context.Context, doc apply.Document) (kmetav1
 			path = "/api/v1"
 		}
 		var list kmetav1.APIResourceList
-		if _, _, err := n.cluster.getJSON(ctx, path, mimeJSON, &list); err != nil {
+		found, _, err := n.cluster.getJSON(ctx, path, mimeJSON, &list)
+		if err != nil {
 			return kmetav1.APIResource{}, err
 		}
 		known = nativeResources{list: list.APIResources, until: time.Now().Add(time.Minute)}
-		n.mu.Lock()
-		n.resources[doc.APIVersion] = known
-		n.mu.Unlock()
+		if found {
+			n.remember(doc.APIVersion, known)
+		}
 	}
 	for _, r := range known.list {
 		if r.Kind == doc.Kind && !strings.Contains(r.Name, "/") {
