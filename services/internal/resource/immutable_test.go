@@ -106,7 +106,8 @@ func TestImmutableFieldsAtEveryDepth(t *testing.T) {
 func FuzzPatch(f *testing.F) {
 	for _, seed := range []string{
 		`[{"op":"replace","path":"/spec/status","value":"x"}]`, `[{"op":"copy","from":"","path":"/a"}]`, `[{"op":"move","from":"/a","path":"/a/b"}]`,
-		`[{"op":"add","path":"/list/-","value":null}]`, `[{"op":"test","path":"/~01"}]`, `{"a":{"b":null}}`, `null`, `[]`, `{"a":1}{"b":2}`,
+		`[{"op":"add","path":"/list/-","value":null}]`, `[{"op":"test","path":"/~01"}]`, `[{"op":"add","path":""}]`, `[{"op":"replace","path":""}]`,
+		`[{"op":"test","path":""}]`, `{"a":{"b":null}}`, `null`, `[]`, `{"a":1}{"b":2}`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -47,6 +48,7 @@ func readJSONPatch(kind protoreflect.MessageDescriptor, data []byte) (edit func(
 	for i, e := range odd {
 		odd[i] = fmt.Errorf("json patch %w", e)
 	}
+	whole := slices.IndexFunc(operations, lacksWhole)
 	for i := range operations {
 		operations[i] = lenient(kind, operations[i])
 	}
@@ -54,12 +56,23 @@ func readJSONPatch(kind protoreflect.MessageDescriptor, data []byte) (edit func(
 	options.AccumulatedCopySizeLimit = maxPatchBytes
 	options.EscapeHTML = false
 	return func(document []byte) ([]byte, error) {
+		if whole >= 0 {
+			return nil, apierror.New(apierror.ReasonInvalid,
+				"the server rejected our request due to an error in our request: operation %d is about the whole object and has no value; give it one", whole)
+		}
 		out, err := operations.ApplyWithOptions(document, options)
 		if err != nil {
 			return nil, apierror.New(apierror.ReasonInvalid, "the server rejected our request due to an error in our request: %s", err)
 		}
 		return out, nil
 	}, odd, nil
+}
+
+// lacksWhole tells whether an operation is to put nothing in place of the whole document, which the library does not expect.
+func lacksWhole(op jsonpatch.Operation) bool {
+	path, err := op.Path()
+	_, has := op["value"]
+	return err == nil && path == "" && !has && slices.Contains([]string{"add", "replace", "test"}, op.Kind())
 }
 
 // patchOperation has the fields that an operation of a JSON patch may have.
