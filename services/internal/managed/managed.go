@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
 	kerrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -149,6 +150,11 @@ func (t *Tracker) Apply(live Object, doc *Document, w Write) (Object, error) {
 	o, err := contentOf(merged)
 	if err != nil {
 		return nil, err
+	}
+	if live != nil && len(live.GetMetadata().GetManagedFields()) == 0 && len(o.managed) == 0 {
+		// Neither says anything that could be managed. Of empty lists, which nobody manages, messages would keep the empty
+		// parents, and those would be somebody's next time.
+		return proto.CloneOf(live), nil
 	}
 	out, ok := t.kind.New().(Object)
 	if !ok {

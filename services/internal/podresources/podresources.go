@@ -37,7 +37,7 @@ func Faults(at string, r *corepb.ResourceRequirements) []apierror.Cause {
 		if err != nil {
 			continue
 		}
-		rule := ""
+		var rule string
 		switch order := request.Cmp(limit); {
 		case order != 0 && !overcommitted(name):
 			rule = "equal to"
