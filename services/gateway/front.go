@@ -184,6 +184,9 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		f.fail(w, r, err)
 		return "unauthenticated"
 	}
+	known, done := f.identity.whileKnown(r.Context(), sent)
+	defer done()
+	r = r.WithContext(known)
 	id, err := f.identity.of(r, sent)
 	if f.web.Handles(r) { // whether a caller must be known is for the services to say, in the caller's protocol
 		w.long = f.web.Streams(r)

@@ -122,6 +122,9 @@ type credentials struct {
 	// remote is who calls, by a client certificate or a front proxy; nil where that is for the token to tell.
 	remote     *rpc.Identity
 	aggregated bool
+	// again finds out anew what remote is, once changed is closed. Both are nil without remote.
+	again   func() (*rpc.Identity, error)
+	changed <-chan struct{}
 	// as is whom the caller wants to act as; nil for itself.
 	as *rpc.Impersonation
 	// authorization is the header with the token.
@@ -139,18 +142,51 @@ func (i *identities) take(r *http.Request) (credentials, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return c, nil
 	}
-	now := time.Now()
-	if c.remote, c.aggregated, err = i.clients.Proxied(r.TLS.PeerCertificates, said, now); c.remote == nil && err == nil {
-		c.remote, err = i.clients.Client(r.TLS.PeerCertificates, now)
+	find := func() (id *rpc.Identity, aggregated bool, err error) {
+		now := time.Now()
+		if id, aggregated, err = i.clients.Proxied(r.TLS.PeerCertificates, said, now); id == nil && err == nil {
+			id, err = i.clients.Client(r.TLS.PeerCertificates, now)
+		}
+		return id, aggregated, err //nolint:wrapcheck // an error of ours
 	}
-	if err != nil {
-		return credentials{}, err //nolint:wrapcheck // an error of ours
+	changed := i.clients.Changed() // before it is asked
+	if c.remote, c.aggregated, err = find(); err != nil {
+		return credentials{}, err
 	}
 	if c.remote != nil {
+		c.changed = changed
+		c.again = func() (*rpc.Identity, error) {
+			id, _, err := find()
+			return id, err
+		}
 		c.authorization = ""
 		r.Header.Del(headerAuthorization)
 	}
 	return c, nil
+}
+
+// whileKnown returns a context that ends when the certificate no longer stands for whom it did: nobody behind can tell, and what is
+// asked may go on for long. The caller calls the function that it returns. With a token that is for the services to see.
+func (i *identities) whileKnown(ctx context.Context, c credentials) (context.Context, context.CancelFunc) {
+	if c.remote == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for changed := c.changed; ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+			changed = i.clients.Changed()
+			if id, err := c.again(); err != nil || id == nil || id.User != c.remote.User || id.Source != c.remote.Source {
+				cancel()
+				return
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 // metadata says to services for whom they are called. The token of a request is handed on by who makes the call.
