@@ -29,8 +29,10 @@ const (
 	GroupServices = "system:fairlead:services"
 	// ServiceUserPrefix is what their users begin with: the common names of their certificates.
 	ServiceUserPrefix = "system:fairlead:"
-	// ServiceGateway and ServiceAuth are services that call for others.
-	ServiceGateway, ServiceAuth = "gateway", "auth"
+	// ServiceGateway calls for whoever comes to the front door.
+	ServiceGateway = "gateway"
+	// ServiceAuth calls for whoever applies documents together.
+	ServiceAuth = "auth"
 )
 
 // AnnotationTraceParent holds the W3C traceparent of the write that an object's spec comes from, where it was traced.
