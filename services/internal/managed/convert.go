@@ -25,6 +25,7 @@ var (
 
 // convertor converts objects between the versions of a kind, for managers that wrote another one.
 type convertor struct {
+	types    *Types
 	versions map[schema.GroupVersionKind]kinds.Kind
 	convert  Convert
 }
@@ -63,7 +64,7 @@ func (c convertor) ConvertToVersion(in runtime.Object, target runtime.GroupVersi
 	if err != nil {
 		return nil, fmt.Errorf("managed: convert %s from %s to %s: %w", from.Kind, from.GroupVersion(), gv, err)
 	}
-	return newObject(newer)
+	return c.types.object(newer)
 }
 
 func contentOf(in runtime.Object) (*object, error) {

@@ -26,6 +26,7 @@ func FuzzApply(f *testing.F) {
 		service(`{"template":{"spec":{"containers":[{"image":"a"}]}},"traffic":[{}]}`, `{"conditions":[{"type":"Ready"},{"type":"Ready"}]}`),
 		service(`{"template":{"metadata":{"annotations":{"a":"é\n\u0000"},"ownerReferences":[{"uid":"u"}]}}}`, ""),
 		service(`{"template":{"spec":{"containers":[{"name":"a","ports":[{},{"containerPort":1,"protocol":"UDP"}]}]}}}`, ""), `{}`, `{"metadata":{"managedFields":[{}]}}`,
+		service(`{}`, `{"conditions":[{"type":""},{"type":"Ready"}]}`),
 	} {
 		f.Add([]byte(doc), false)
 		f.Add([]byte(doc), true)

@@ -93,6 +93,58 @@ func typeOf(m *schema.Map, name string) schema.TypeRef {
 	return m.ElementType
 }
 
+// emptyKeys gives items of lists the keys that are empty, which are not written: an item with an empty key is still an item.
+func emptyKeys(s *schema.Schema, ref schema.TypeRef, value any) {
+	if isScalar(value) {
+		return
+	}
+	atom, ok := s.Resolve(ref)
+	if !ok {
+		return
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		if atom.Map == nil {
+			return
+		}
+		for name, v := range value {
+			emptyKeys(s, typeOf(atom.Map, name), v)
+		}
+	case []any:
+		if atom.List == nil || atom.List.ElementRelationship != schema.Associative || len(atom.List.Keys) == 0 {
+			return
+		}
+		for _, v := range value {
+			emptyKey(s, atom.List, v)
+			emptyKeys(s, atom.List.ElementType, v)
+		}
+	}
+}
+
+func emptyKey(s *schema.Schema, list *schema.List, value any) {
+	item, ok := value.(map[string]any)
+	element, okMap := s.Resolve(list.ElementType)
+	if !ok || !okMap || element.Map == nil {
+		return
+	}
+	for _, key := range list.Keys {
+		if _, has := item[key]; has {
+			continue
+		}
+		field, ok := element.Map.FindField(key)
+		if !ok || field.Default != nil { // which stands for what is not written
+			continue
+		}
+		if of, ok := s.Resolve(field.Type); ok && of.Scalar != nil {
+			if *of.Scalar == schema.Numeric {
+				item[key] = int64(0)
+			} else {
+				item[key] = ""
+			}
+		}
+	}
+}
+
 // fillKeys fills in the keys that items of lists in a value lack, from a value of the same form.
 func fillKeys(s *schema.Schema, ref schema.TypeRef, into, from any) {
 	atom, ok := s.Resolve(ref)

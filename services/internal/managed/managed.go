@@ -59,7 +59,7 @@ type Config struct {
 func New(c Config) (*Tracker, error) {
 	t := &Tracker{kind: c.Kind, gvk: gvkOf(c.Kind), complete: c.Complete}
 	t.converter = typeConverter{types: c.Types, complete: t.completeNoted}
-	versions := convertor{versions: map[schema.GroupVersionKind]kinds.Kind{}, convert: c.Convert}
+	versions := convertor{types: c.Types, versions: map[schema.GroupVersionKind]kinds.Kind{}, convert: c.Convert}
 	for _, k := range c.Versions {
 		versions.versions[gvkOf(k)] = k
 	}
@@ -109,7 +109,7 @@ func (t *Tracker) Update(live, obj Object, w Write) error {
 	if err != nil {
 		return t.keep(live, obj, err)
 	}
-	now, err := newObject(obj)
+	now, err := t.converter.types.object(obj)
 	if err != nil {
 		return t.keep(live, obj, err)
 	}
@@ -134,7 +134,7 @@ func (t *Tracker) live(obj Object) (*object, error) {
 	if obj == nil {
 		return emptyObject(t.gvk), nil
 	}
-	return newObject(obj)
+	return t.converter.types.object(obj)
 }
 
 // Apply returns what comes of live, nil if there is none, when a document is applied to it. live is not changed.

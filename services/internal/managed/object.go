@@ -50,7 +50,19 @@ func (o *object) DeepCopyObject() runtime.Object {
 	return &object{Unstructured: unstructured.Unstructured{Object: o.Object}, managed: o.managed, same: true}
 }
 
-// newObject returns an object as a field manager takes it.
+// object returns an object as a field manager takes it, with all keys that items of lists are told apart by.
+func (t *Types) object(from Object) (*object, error) {
+	out, err := newObject(from)
+	if err != nil {
+		return nil, err
+	}
+	if parser, ok := t.parsers[out.GroupVersionKind()]; ok {
+		emptyKeys(parser.Schema, parser.TypeRef, out.Object)
+	}
+	return out, nil
+}
+
+// newObject returns an object with what is written of it.
 func newObject(from Object) (*object, error) {
 	data, err := codec.Marshal(bare(from))
 	if err != nil {
