@@ -7,10 +7,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"fairlead.dev/gen/go/kinds"
 )
@@ -55,5 +57,33 @@ func TestVersions(t *testing.T) {
 		if d := cmp.Diff(map[string][]string{"g": {"v1", "v1beta1"}}, Versions(versions)); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
+	}
+}
+
+// TestNoRoleButOursCanBeEscalated: without names, the right to register groups would be the right to everything.
+func TestNoRoleButOursCanBeEscalated(t *testing.T) {
+	seen := false
+	for _, u := range Access("one", Service{Namespace: "fairlead-system", Name: "fairlead"}) {
+		rules, _, err := unstructured.NestedSlice(u.Object, "rules")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rules {
+			rule, ok := r.(map[string]any)
+			verbs, _, err := unstructured.NestedStringSlice(rule, "verbs")
+			if !ok || err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(verbs, "escalate") {
+				continue
+			}
+			seen = true
+			if d := cmp.Diff([]any{"fairlead-view", "fairlead-edit"}, rule["resourceNames"]); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		}
+	}
+	if !seen {
+		t.Error("no rule is there to look at")
 	}
 }

@@ -27,6 +27,8 @@ func (s Service) Host() string { return s.Name + "." + s.Namespace + ".svc" }
 const (
 	servicePort = 443
 	portName    = "https"
+	// roleView and roleEdit add our kinds to what the cluster's users may do.
+	roleView, roleEdit = "fairlead-view", "fairlead-edit"
 	// groupPriority is that of CRDs: groups of Kubernetes' own count before ours where names are the same.
 	groupPriority = 1000
 	// versionPriority is that of a group's first version; the others follow.
@@ -136,8 +138,8 @@ func Roles(served []kinds.Kind, installation string) []*unstructured.Unstructure
 		u.Object["rules"] = rules
 		return u
 	}
-	view := role("fairlead-view", []string{"view", "edit", "admin"}, []any{"get", "list", "watch"}, "status", "log", "history")
-	edit := role("fairlead-edit", []string{"edit", "admin"}, []any{"create", "delete", "deletecollection", "patch", "update"}, "rollback")
+	view := role(roleView, []string{"view", "edit", "admin"}, []any{"get", "list", "watch"}, "status", "log", "history")
+	edit := role(roleEdit, []string{"edit", "admin"}, []any{"create", "delete", "deletecollection", "patch", "update"}, "rollback")
 	return []*unstructured.Unstructured{view, edit}
 }
 
@@ -155,11 +157,13 @@ func Access(installation string, account Service) []*unstructured.Unstructured {
 	rule := func(group, verbs string, resources ...string) object {
 		return object{"apiGroups": []any{group}, "resources": list(resources), "verbs": list(strings.Fields(verbs))}
 	}
+	roles := rule("rbac.authorization.k8s.io", "create patch escalate", "clusterroles")
+	roles["resourceNames"] = []any{roleView, roleEdit} // whoever may escalate any other may do everything
 	register := labelled(rbac, "ClusterRole", "", "fairlead-aggregation", installation)
 	register.Object["rules"] = []any{
 		rule("apiregistration.k8s.io", "get list watch create patch delete", "apiservices"),
 		rule("apiextensions.k8s.io", "list", "customresourcedefinitions"),
-		rule("rbac.authorization.k8s.io", "create patch escalate", "clusterroles"),
+		roles,
 	}
 	services := labelled(rbac, "Role", account.Namespace, "fairlead-aggregation", installation)
 	services.Object["rules"] = []any{rule("", "create patch", "services"), rule("discovery.k8s.io", "create patch", "endpointslices")}
