@@ -67,6 +67,15 @@ func (s *server) servedEvent(event store.EventType, obj store.Object) (store.Obj
 	return s.served(obj)
 }
 
+// written returns an object that has been written in the form that is served, and tells the writer what that form warns of.
+func (s *server) written(ctx context.Context, obj store.Object) (store.Object, error) {
+	out, err := s.served(obj)
+	if err == nil && s.older != nil && s.older.Warnings != nil {
+		warn(ctx, s.older.Warnings(out))
+	}
+	return out, err
+}
+
 // toStored returns what is stored for an object that has been admitted. old is what it replaces, nil on creation.
 func (s *server) toStored(ctx context.Context, obj, old store.Object) (store.Object, error) {
 	if s.older == nil {
@@ -75,9 +84,6 @@ func (s *server) toStored(ctx context.Context, obj, old store.Object) (store.Obj
 	out, err := s.older.toStored(obj)
 	if err != nil {
 		return nil, err
-	}
-	if s.older.Warnings != nil {
-		tell(ctx, s.older.Warnings(obj), false)
 	}
 	if old == nil {
 		return out, s.older.inItsWords(obj, s.older.stored.admit(ctx, out, nil))

@@ -6,11 +6,14 @@ package resource_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -20,6 +23,7 @@ import (
 	"fairlead.dev/services/internal/apierror"
 	"fairlead.dev/services/internal/resource"
 	"fairlead.dev/services/internal/store"
+	"fairlead.dev/services/internal/wire"
 )
 
 const (
@@ -307,4 +311,28 @@ func TestVersionsAreRegisteredTogether(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", reason, err, c.want)
 		}
 	}
+}
+
+// TestWarningsOfAnOlderFormComeOnce has writers get in each other's way, so that each tries more often than once.
+func TestWarningsOfAnOlderFormComeOnce(t *testing.T) {
+	convert := triggerConversion()
+	convert.Warnings = func(store.Object) []string { return []string{"spec.config is kept"} }
+	f := startHandlers(t, everyone{}, resource.Handler{Kind: olderTrigger(t), Hooks: resource.Hooks{Convert: convert}}, resource.Handler{Kind: kind(t, &eventingv1.Trigger{})})
+	stored, older := eventingv1.NewTriggerServiceClient(f.conn), eventingv1.NewBrokerServiceClient(f.conn)
+	if _, err := stored.Create(f.ctx, &eventingv1.TriggerServiceCreateRequest{Object: aTrigger("web")}); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for i := range 20 {
+		writers.Go(func() {
+			var header metadata.MD
+			_, err := older.Patch(f.ctx, &metav1.PatchRequest{
+				Namespace: "shop", Name: "web", ContentType: mergePatch, Patch: []byte(fmt.Sprintf(`{"metadata":{"labels":{"l%d":"x"}}}`, i)),
+			}, grpc.Header(&header))
+			if got := header.Get(wire.WarningKey); err != nil || len(got) != 1 {
+				t.Errorf("writer %d: warnings %q, %v", i, got, err)
+			}
+		})
+	}
+	writers.Wait()
 }

@@ -57,7 +57,7 @@ func (s *server) create(ctx context.Context, to *store.Store, obj store.Object, 
 	if err != nil {
 		return nil, err
 	}
-	return s.served(created)
+	return s.written(ctx, created)
 }
 
 // namespaceTakes tells whether the object's namespace takes new objects.

@@ -69,7 +69,10 @@ func (s *server) change(ctx context.Context, to *store.Store, c change) (store.O
 	if err != nil {
 		return nil, err
 	}
-	return s.served(obj)
+	if c.subresource == subresourceStatus {
+		return s.served(obj)
+	}
+	return s.written(ctx, obj)
 }
 
 func (s *server) tryChange(ctx context.Context, to *store.Store, c change, tracks bool) (store.Object, error) {
