@@ -7,16 +7,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"fairlead.dev/gen/go/kinds"
+	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/internal/kube"
 	"fairlead.dev/services/internal/store/encryption"
 )
@@ -26,8 +25,6 @@ const (
 	encryptionSecret = "fairlead-encryption-keys"
 	// secretTimeout is how long the Secret is waited for at the start.
 	secretTimeout = 10 * time.Second
-	// settle is how long a file must lie still before it is read: others write it in parts.
-	settle = 100 * time.Millisecond
 )
 
 // openEncryption reads the keys from the file of --encryption-keys, or from the Secret where there is one. Without either,
@@ -62,39 +59,13 @@ func (b *Platform) followEncryption(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	case *b.encryptionKeys != "":
-		return b.followFile(ctx)
+		return process.FollowFiles(ctx, b.process.Log(), func() { b.reload(ctx, encryption.File(*b.encryptionKeys)) }, *b.encryptionKeys) //nolint:wrapcheck // names the file
 	}
 	return kube.FollowSecret(ctx, b.kube.Clientset(), *b.systemNamespace, encryptionSecret, func(secret *corev1.Secret) { //nolint:wrapcheck // says it all
 		if secret != nil { // the keys of one that is gone stay in use: what they sealed is there
 			b.reload(ctx, encryption.Secret(secret.Data))
 		}
 	})
-}
-
-func (b *Platform) followFile(ctx context.Context) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("follow the encryption keys: %w", err)
-	}
-	defer watcher.Close()
-	if err := watcher.Add(filepath.Dir(*b.encryptionKeys)); err != nil { // the folder: files are replaced, not written over
-		return fmt.Errorf("follow the encryption keys: %w", err)
-	}
-	timer := time.NewTimer(0) // what changed since the start
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-watcher.Events:
-			timer.Reset(settle)
-		case err := <-watcher.Errors:
-			b.process.Log().WarnContext(ctx, "following the encryption keys", "error", err)
-			timer.Reset(settle)
-		case <-timer.C:
-			b.reload(ctx, encryption.File(*b.encryptionKeys))
-		}
-	}
 }
 
 func (b *Platform) reload(ctx context.Context, from encryption.Source) {

@@ -8,14 +8,10 @@ package trust
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	corev1 "k8s.io/api/core/v1"
 	kmetav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -26,9 +22,6 @@ import (
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/internal/clientauth"
 )
-
-// settle is how long files must lie still before they are read.
-const settle = 100 * time.Millisecond
 
 // Part is a part of a process, to be added before those that answer callers.
 type Part struct {
@@ -191,7 +184,9 @@ func (t *Part) again() {
 // Start implements process.Part.
 func (t *Part) Start(tiers *process.Tiers) {
 	if files := t.files(); len(files) > 0 {
-		tiers.State.Run("files of authorities", func(ctx context.Context) error { return t.followFiles(ctx, files) })
+		tiers.State.Run("files of authorities", func(ctx context.Context) error {
+			return process.FollowFiles(ctx, t.process.Log(), t.again, files...) //nolint:wrapcheck // names the file
+		})
 	}
 	if t.asksCluster() {
 		tiers.State.Run("authorities of the cluster", t.followCluster)
@@ -204,35 +199,6 @@ func (t *Part) files() []string {
 		files = append(files, *t.proxies.ca)
 	}
 	return files
-}
-
-// followFiles takes over files that others change, until ctx ends.
-func (t *Part) followFiles(ctx context.Context, files []string) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("follow files: %w", err)
-	}
-	defer watcher.Close()
-	for _, file := range files {
-		if err := watcher.Add(filepath.Dir(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("follow %s: %w", file, err)
-		}
-	}
-	timer := time.NewTimer(0) // what changed since Open
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-watcher.Events:
-			timer.Reset(settle)
-		case err := <-watcher.Errors:
-			t.process.Log().WarnContext(ctx, "following files of authorities", "error", err)
-			timer.Reset(settle)
-		case <-timer.C:
-			t.again()
-		}
-	}
 }
 
 // followCluster takes over what the cluster says, until ctx ends.
