@@ -121,6 +121,13 @@ func impersonated(ctx context.Context, authorizer Authorizer, caller *Identity, 
 	if caller.Source.OfCluster() || strings.HasPrefix(i.User, reservedPrefix) {
 		id.Source = SourceCluster
 	}
+	if id.Source == SourceCluster && !caller.Source.OfCluster() {
+		for n, g := range id.Groups { // the caller may act in groups of ours, not in the cluster's of the same name
+			if !strings.HasPrefix(g, reservedPrefix) {
+				id.Groups[n] = ClusterPrefix + g
+			}
+		}
+	}
 	if namespace, _, ok := serviceAccount(i.User); ok && len(i.Groups) == 0 {
 		id.Groups = []string{groupServiceAccounts, groupServiceAccounts + ":" + namespace}
 	}

@@ -230,6 +230,9 @@ func TestWhoCalls(t *testing.T) {
 		{"nobody acts as anybody", nobody, []string{"impersonate-user", "bob"}, nil, codes.Unauthenticated},
 		{"not as one of our services, whoever it is", nobody, append(token("root"), "impersonate-user", "system:fairlead:router"), nil, codes.PermissionDenied},
 		{"nor in their group", nobody, append(token("root"), "impersonate-user", "bob", "impersonate-group", "system:fairlead:services"), nil, codes.PermissionDenied},
+		{"groups of ours are the cluster's by the names that it knows", nobody, append(token("root"), "impersonate-user", "system:serviceaccount:ci:robot", "impersonate-group", "ops"), &rpc.Identity{
+			User: "system:serviceaccount:ci:robot", Groups: []string{"fairlead:ops", "system:authenticated"}, Source: rpc.SourceCluster, Impersonator: &rpc.Identity{User: "root"},
+		}, codes.OK},
 		{"service accounts are in their groups", nobody, append(token("root"), "impersonate-user", "system:serviceaccount:ci:robot"), &rpc.Identity{
 			User: "system:serviceaccount:ci:robot", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"},
 			Source: rpc.SourceCluster, Impersonator: &rpc.Identity{User: "root"},
