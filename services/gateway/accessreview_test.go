@@ -43,7 +43,9 @@ func (*clusterStub) review(w http.ResponseWriter, r *http.Request) {
 	asked.Status.Allowed = asked.Spec.User == "fairlead:ada" || !acts && asked.Spec.User == "system:serviceaccount:ci:robot" || strings.Join(asked.Spec.Groups, ",") == "fairlead:staff,system:authenticated"
 	asked.Status.Reason = "the cluster says so of " + asked.Spec.User
 	w.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(w).Encode(asked)
+	if err := json.NewEncoder(w).Encode(asked); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // ReviewSubject lets ada do everything.
