@@ -28,6 +28,8 @@ type separate struct {
 	client *http.Client
 	token  string
 	ns     string
+	// outsiders come by certificates, whose authorities the processes are told of.
+	outsiders *outsiders
 }
 
 // backing runs an etcd and a NATS in another process until the test ends.
@@ -68,7 +70,10 @@ func startSeparate(t *testing.T) *separate {
 		Installation: id, SystemNamespace: "fairlead-" + id + "-" + s.id, Ports: ports, StepImage: pushed[images.Step],
 		Kubeconfig: filepath.Join(dir, "kubeconfig"), Token: filepath.Join(dir, "token"),
 	}
-	services, err := harness.StartServices(t.Context(), harness.ServicesConfig{Server: cfg, Etcd: shared.Etcd, NATS: shared.NATS})
+	people := newOutsiders(t, dir)
+	services, err := harness.StartServices(t.Context(), harness.ServicesConfig{
+		Server: cfg, Etcd: shared.Etcd, NATS: shared.NATS, Flags: people.flags(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +87,7 @@ func startSeparate(t *testing.T) *separate {
 			t.Errorf("%v %s", err, out)
 		}
 	})
-	return &separate{Services: services, cfg: cfg, client: clientOf(t, cfg), token: tokenOf(t, cfg), ns: namespace(t)}
+	return &separate{Services: services, cfg: cfg, client: clientOf(t, cfg), token: tokenOf(t, cfg), ns: namespace(t), outsiders: people}
 }
 
 // ask sends a request to the front door.
@@ -197,6 +202,7 @@ spec:
   subscriber: {ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: web}}
 `)
 	p.condition(t, "eventing.knative.dev/v1", "triggers", "t", "Ready")
+	t.Run("who calls", p.whoCalls)
 	all := func(t *testing.T, round string) {
 		t.Helper()
 		p.routed(t)

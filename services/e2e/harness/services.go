@@ -25,6 +25,8 @@ type ServicesConfig struct {
 	Server ServerConfig
 	// Etcd and NATS are the URLs of what the services share.
 	Etcd, NATS string
+	// Flags are further arguments of services, beside those of Server.
+	Flags map[string][]string
 }
 
 // Services are the services of one installation, each in a process of its own.
@@ -158,7 +160,7 @@ func (s *Services) args(name string) []string {
 		args = append(append(args, broker...), "--eventing-address", s.grpc["eventing"], "--auth-address", s.grpc["auth"],
 			"--nats-url", s.cfg.NATS, "--cluster-dns", net.JoinHostPort(c.Cluster.ClusterDNS, "53"))
 	}
-	return append(args, c.Flags...)
+	return append(append(args, c.Flags...), s.cfg.Flags[name]...)
 }
 
 // Backing is an etcd and a NATS in a process of their own.

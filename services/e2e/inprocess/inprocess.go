@@ -7,6 +7,8 @@ package inprocess
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -130,17 +132,37 @@ func namespaces(t testing.TB) *kube.Client {
 // Start runs the services. The functions change the front door's configuration from the default.
 func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 	t.Helper()
+	return StartWith(t, Config{Gateway: configure})
+}
+
+// Config says how the services differ from the default.
+type Config struct {
+	// Gateway changes the front door's configuration.
+	Gateway []func(*gateway.Config)
+	// Auth is the configuration of auth.
+	Auth auth.Config
+	// TLS, ClientCAs and Clients are those of rpc.Config, for tests that have the services listen.
+	TLS       *tls.Config
+	ClientCAs func() *x509.CertPool
+	Clients   rpc.Clients
+}
+
+// StartWith runs the services.
+func StartWith(t testing.TB, c Config) Server {
+	t.Helper()
 	etcd := etcdtest.Start(t)
 	st, err := store.New(etcd, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := namespaces(t)
-	authServer, err := auth.New(auth.Config{}, auth.Deps{Store: st, Etcd: etcd, Kube: newKeys(), Namespaces: k})
+	authServer, err := auth.New(c.Auth, auth.Deps{Store: st, Etcd: etcd, Kube: newKeys(), Namespaces: k})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := rpc.NewServer(rpc.Config{Authn: authServer.Authenticator(), Authz: authServer.Authorizer()})
+	server, err := rpc.NewServer(rpc.Config{
+		Authn: authServer.Authenticator(), Authz: authServer.Authorizer(), TLS: c.TLS, ClientCAs: c.ClientCAs, Clients: c.Clients,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +174,7 @@ func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
 	register(t, server, authServer, conn, st, k)
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := gateway.DefaultConfig()
-	for _, change := range configure {
+	for _, change := range c.Gateway {
 		change(&cfg)
 	}
 	door, err := gateway.New(ctx, cfg, gateway.Deps{

@@ -15,6 +15,9 @@ import (
 	"fairlead.dev/services/e2e/matrix"
 )
 
+// callsTimeout is how long all calls of a test may take.
+const callsTimeout = 5 * time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs the services of the all-in-one on a real etcd, as far as they need no cluster.
@@ -25,7 +28,7 @@ func start(t *testing.T) matrix.Target {
 }
 
 func TestEverybodyAtEveryRPC(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), callsTimeout)
 	defer cancel()
 	target := start(t)
 	services, err := matrix.Registered(ctx, target.Conn)
@@ -54,7 +57,7 @@ func TestEverybodyAtEveryRPC(t *testing.T) {
 }
 
 func TestStreamsEndWithTheirCallers(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), callsTimeout)
 	defer cancel()
 	target := start(t)
 	rows, _ := matrix.RowsOf(matrix.Services())

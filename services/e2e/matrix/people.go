@@ -33,12 +33,17 @@ type Target struct {
 	Namespace, Other string
 	// Offline tells that the server has no cluster: it is enough that a call is let in.
 	Offline bool
+	// Ways are how else people come in than by tokens of ours.
+	Ways []Way
+	// Forgeries are how people want to come in as what they are not.
+	Forgeries []Forgery
 }
 
 const (
 	group       = "auth.fairlead.dev"
 	tries       = 30 * time.Second
 	setUpAtOnce = 8
+	nobody      = "matrix-nobody"
 )
 
 // As is the context of a call with a token; empty for none.
@@ -50,7 +55,12 @@ func As(ctx context.Context, token string) context.Context {
 }
 
 // Holder has one right: in the namespace, or elsewhere.
-type Holder struct{ Here, Elsewhere string }
+type Holder struct {
+	// Here and Elsewhere are tokens.
+	Here, Elsewhere string
+
+	hereUser, elsewhereUser string
+}
 
 // People are tokens of everybody.
 type People struct {
@@ -72,7 +82,7 @@ func Gather(ctx context.Context, t Target, rows []Row) (*People, error) {
 	if p.Strangers, err = p.strangers(ctx); err != nil {
 		return p, err
 	}
-	if p.Nobody, _, err = p.issue(ctx, &authv1.IssueRequest{User: "matrix-nobody"}); err != nil {
+	if p.Nobody, _, err = p.issue(ctx, &authv1.IssueRequest{User: nobody}); err != nil {
 		return p, err
 	}
 	rights := map[Right]Holder{}
@@ -240,7 +250,13 @@ func (p *People) holder(ctx context.Context, name string, right Right) (Holder, 
 		return Holder{}, undo, fmt.Errorf("role for %+v: %w", right, err)
 	}
 	subject := func(user string) []*authv1.Subject {
-		return []*authv1.Subject{{Kind: "User", ApiGroup: group, Name: user}}
+		out := []*authv1.Subject{{Kind: "User", ApiGroup: group, Name: user}}
+		for _, w := range t.Ways {
+			if w.Prefix != "" {
+				out = append(out, &authv1.Subject{Kind: "User", ApiGroup: group, Name: w.Prefix + user})
+			}
+		}
+		return out
 	}
 	role := &authv1.RoleRef{Kind: "ClusterRole", ApiGroup: group, Name: name}
 	bindIn := func(namespace, user string) error {
@@ -268,7 +284,7 @@ func (p *People) holder(ctx context.Context, name string, right Right) (Holder, 
 	if err := errors.Join(err, bindIn(t.Other, elsewhere)); err != nil {
 		return Holder{}, undo, fmt.Errorf("binding for %+v: %w", right, err)
 	}
-	var h Holder
+	h := Holder{hereUser: here, elsewhereUser: elsewhere}
 	if h.Here, _, err = p.issue(ctx, &authv1.IssueRequest{User: here}); err != nil {
 		return h, undo, err
 	}

@@ -84,13 +84,13 @@ func Rows() []Row {
 			Request: request(&authv1.RevokeRequest{Id: "nothing"}),
 		},
 		{
-			Method: authv1.TokenService_IssueForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind refuses",
+			Method: authv1.TokenService_IssueForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind",
 			Request: func(ns string) proto.Message {
 				return &authv1.IssueForServiceAccountRequest{Namespace: ns, Name: absent}
 			},
 		},
 		{
-			Method: authv1.TokenService_KubeconfigForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind refuses",
+			Method: authv1.TokenService_KubeconfigForServiceAccount_FullMethodName, Right: Right{Verb: "create", Group: authGroup, Resource: "serviceaccounts/token", Namespaced: true}, Refusal: "the Kubernetes behind",
 			Request: func(ns string) proto.Message {
 				return &authv1.KubeconfigForServiceAccountRequest{Namespace: ns, Name: absent}
 			},

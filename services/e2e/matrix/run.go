@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -56,10 +57,10 @@ func Registered(ctx context.Context, conn *grpc.ClientConn) ([]protoreflect.Full
 
 // Cell is one call: a row as somebody.
 type Cell struct {
-	Row   Row
-	Who   string
-	token string
-	in    string
+	Row  Row
+	Who  string
+	from Caller
+	in   string
 	// wants is the code that is expected; OK means that the call is let in, whatever comes of it.
 	wants codes.Code
 }
@@ -69,7 +70,9 @@ func (p *People) Cells(rows []Row) []Cell {
 	var out []Cell
 	ns, other := p.target.Namespace, p.target.Other
 	for _, row := range rows {
-		add := func(who, token, in string, wants codes.Code) { out = append(out, Cell{row, who, token, in, wants}) }
+		add := func(who, token, in string, wants codes.Code) {
+			out = append(out, Cell{row, who, p.target.holding(token), in, wants})
+		}
 		for who, token := range p.Strangers {
 			wants := codes.Unauthenticated
 			if row.Open {
@@ -146,7 +149,7 @@ func (t Target) judge(c Cell, err error) string {
 }
 
 func (t Target) call(ctx context.Context, c Cell) error {
-	ctx, cancel := context.WithTimeout(As(ctx, c.token), callTimeout)
+	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(ctx, c.from.Metadata), callTimeout)
 	defer cancel()
 	request := c.Row.Request(c.in)
 	streams, err := shapeOf(c.Row.Method)
@@ -154,10 +157,10 @@ func (t Target) call(ctx context.Context, c Cell) error {
 		return err
 	}
 	if !streams.ServerStreams && !streams.ClientStreams {
-		return t.Conn.Invoke(ctx, c.Row.Method, request, &emptypb.Empty{}) //nolint:wrapcheck // looked at by its code
+		return c.from.Conn.Invoke(ctx, c.Row.Method, request, &emptypb.Empty{}) //nolint:wrapcheck // looked at by its code
 	}
 	first := make(chan error, 1)
-	go func() { first <- firstAnswer(ctx, t.Conn, streams, c.Row.Method, request) }()
+	go func() { first <- firstAnswer(ctx, c.from.Conn, streams, c.Row.Method, request) }()
 	if !c.Row.Lasts {
 		return <-first
 	}
