@@ -67,8 +67,10 @@ type Case struct {
 	// `changing`. Steps may name a kind of their own.
 	Kinds []string `json:"kinds,omitempty"`
 	// Over names the only ways in which the case is replayed; all by default.
-	Over  []string `json:"over,omitempty"`
-	Steps []Step   `json:"steps"`
+	Over []string `json:"over,omitempty"`
+	// Independent tells that no step needs what another does.
+	Independent bool   `json:"independent,omitempty"`
+	Steps       []Step `json:"steps"`
 }
 
 // Step is one request and its answer.

@@ -47,7 +47,7 @@ func abridge(s string) string {
 }
 
 // Compare returns how many requests of a story were compared, and how their answers differ. Where one server does what
-// the other refuses the story ends, for what comes after would differ for that alone.
+// the other refuses the story ends, for what comes after would differ for that alone, unless its steps are independent.
 func Compare(story cases.Story, theirs, ours []cases.Exchange) (compared int, all []Difference) {
 	t, o := newNormal(), newNormal()
 	for i := range min(len(theirs), len(ours)) {
@@ -58,7 +58,7 @@ func Compare(story cases.Story, theirs, ours []cases.Exchange) (compared int, al
 		if a, b := theirs[i], ours[i]; a.Code != b.Code {
 			d.Field, d.Theirs, d.Ours = "code", code(a), code(b)
 			all = append(all, d)
-			if (a.Code < http.StatusBadRequest) != (b.Code < http.StatusBadRequest) && !strings.HasPrefix(b.Request, http.MethodGet) {
+			if (a.Code < http.StatusBadRequest) != (b.Code < http.StatusBadRequest) && !story.Independent && !strings.HasPrefix(b.Request, http.MethodGet) {
 				return compared, all
 			}
 			continue

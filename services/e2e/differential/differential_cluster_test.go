@@ -194,13 +194,18 @@ func replay(t *testing.T, suite *cases.Suite) (requests int, differences []diffe
 	group.SetLimit(16)
 	for i, story := range stories {
 		group.Go(func() error {
-			a, err := suite.Record(ctx, story, theirURL, theirTransport)
-			if err != nil {
-				return fmt.Errorf("kube-apiserver: %s/%s: %w", story.File, story.Case, err)
-			}
-			b, err := suite.Record(ctx, story, ourURL, ourTransport)
-			if err != nil {
-				return fmt.Errorf("the front door: %s/%s: %w", story.File, story.Case, err)
+			var a, b []cases.Exchange
+			pair, ctx := errgroup.WithContext(ctx)
+			pair.Go(func() (err error) {
+				a, err = suite.Record(ctx, story, theirURL, theirTransport)
+				return err
+			})
+			pair.Go(func() (err error) {
+				b, err = suite.Record(ctx, story, ourURL, ourTransport)
+				return err
+			})
+			if err := pair.Wait(); err != nil {
+				return fmt.Errorf("%s/%s: %w", story.File, story.Case, err)
 			}
 			compared[i], found[i] = differential.Compare(story, a, b)
 			return nil

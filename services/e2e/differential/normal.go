@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -135,6 +136,9 @@ func (n *normal) object(key string, v object) object {
 	return out
 }
 
+// age is how long ago something was, in a table.
+var age = regexp.MustCompile(`^\d+s$`)
+
 func (n *normal) leaf(parent, key, v string) string {
 	about := parent == "metadata"
 	switch {
@@ -144,6 +148,9 @@ func (n *normal) leaf(parent, key, v string) string {
 		return named(n.uids, "uid", v)
 	case about && key == "continue" && v != "":
 		return "*"
+	}
+	if key == "cells" && age.MatchString(v) {
+		return "AGE"
 	}
 	if _, err := time.Parse(time.RFC3339, v); err == nil && (about && strings.HasSuffix(key, "Timestamp") || key == "time") {
 		return "TIME"

@@ -47,3 +47,11 @@ func pageVersion(r *metav1.ListRequest) string {
 	}
 	return r.GetResourceVersion()
 }
+
+// versionMatch is how a list's version is meant. That of pages is exact where nothing else is said, as ever in Kubernetes.
+func versionMatch(r *metav1.ListRequest) string {
+	if v := r.GetResourceVersion(); r.GetResourceVersionMatch() == "" && r.GetLimit() > 0 && r.GetContinue() == "" && v != "" && v != "0" {
+		return string(kmetav1.ResourceVersionMatchExact)
+	}
+	return r.GetResourceVersionMatch()
+}

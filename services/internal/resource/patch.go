@@ -6,6 +6,7 @@ package resource
 import (
 	"context"
 	"mime"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -140,7 +141,11 @@ func (s *server) decode(p *patch, data []byte) (store.Object, error) {
 		for _, e := range p.odd {
 			p.warnings = append(p.warnings, e.Error())
 		}
-		p.warnings = append(p.warnings, odd...)
+		for _, w := range odd {
+			if !slices.Contains(p.warnings, w) { // a merged document keeps what a patch has twice
+				p.warnings = append(p.warnings, w)
+			}
+		}
 	}
 	s.ensureMetadata(obj)
 	return obj, nil

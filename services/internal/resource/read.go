@@ -60,7 +60,7 @@ func (s *server) serveList(ctx context.Context, in proto.Message, out protorefle
 	list, err := s.deps.Store.ListItems(ctx, s.stored, store.ListOptions{
 		Namespace: r.GetNamespace(), LabelSelector: chosen.labels, FieldSelector: chosen.fields,
 		Limit: r.GetLimit(), Continue: r.GetContinue(),
-		ResourceVersion: pageVersion(r), ResourceVersionMatch: r.GetResourceVersionMatch(),
+		ResourceVersion: pageVersion(r), ResourceVersionMatch: versionMatch(r),
 	})
 	if err != nil {
 		return nil, err

@@ -63,15 +63,24 @@ func (s *Store) Delete(ctx context.Context, k kinds.Kind, key Key, o DeleteOptio
 	})
 }
 
-// markDeleted notes in m that the object is to go, and who has to act before.
+// markDeleted notes in m that the object is to go, and who has to act before. An object that stays for them is in a new
+// generation, as in Kubernetes.
 func (s *Store) markDeleted(m *metav1.ObjectMeta, propagation string) {
+	wait(m, propagation)
 	if m.GetDeletionTimestamp() == nil {
 		m.DeletionTimestamp = s.timestamp()
 		if made := m.GetCreationTimestamp(); made.GetSeconds() > m.DeletionTimestamp.GetSeconds() {
 			m.DeletionTimestamp = made // the clock was put back
 		}
 		m.DeletionGracePeriodSeconds = new(int64)
+		if len(m.GetFinalizers()) > 0 {
+			m.Generation++
+		}
 	}
+}
+
+// wait has the object wait for what its propagation asks for.
+func wait(m *metav1.ObjectMeta, propagation string) {
 	if propagation == "" {
 		return
 	}

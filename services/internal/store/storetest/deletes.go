@@ -77,7 +77,7 @@ func testFinalizers(t *testing.T, s *store.Store) {
 	key := store.KeyOf(create(t, s, "shop/web")[0])
 	must[*servingv1.Service](t)(setFinalizers(t, s, key, "a", "b"))
 	marked := must[*servingv1.Service](t)(services(t, s).Delete(t.Context(), key, store.DeleteOptions{}))
-	if m := marked.GetMetadata(); m.GetDeletionTimestamp() == nil || m.DeletionGracePeriodSeconds == nil || m.GetGeneration() != 1 {
+	if m := marked.GetMetadata(); m.GetDeletionTimestamp() == nil || m.DeletionGracePeriodSeconds == nil || m.GetGeneration() != 2 {
 		t.Errorf("marked: got %v", m)
 	}
 	again := must[*servingv1.Service](t)(services(t, s).Delete(t.Context(), key, store.DeleteOptions{}))

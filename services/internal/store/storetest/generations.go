@@ -101,8 +101,8 @@ func testHistoryDeleted(t *testing.T, s *store.Store) {
 			respec(t, s, key, "a")
 			must[*servingv1.Service](t)(services(t, s).Delete(t.Context(), key, store.DeleteOptions{}))
 			if finalizers != nil {
-				if got := history(t, s, key); len(got) != 1 {
-					t.Errorf("while it is being deleted, it has %d past states, want 1", len(got))
+				if got := history(t, s, key); len(got) != 2 {
+					t.Errorf("while it is being deleted, it has %d past states, want 2", len(got))
 				}
 				must[*servingv1.Service](t)(services(t, s).Update(t.Context(), key, "", func(o *servingv1.Service) (*servingv1.Service, error) {
 					o.Metadata.Finalizers = nil
