@@ -35,10 +35,12 @@ const (
 	DefaultStreamsPerUser = 1_000
 	DefaultWait           = 15 * time.Second
 
-	queues, queueLength, handSize = 128, 50, 6
 	// maxUsers is how many users are known before those with nothing going on are forgotten.
 	maxUsers = 10_000
 )
+
+// queuing is the shape of the queues.
+var queuing = fairqueuing.QueuingConfig{Name: "users", DesiredNumQueues: 128, QueueLengthLimit: 50, HandSize: 6} //nolint:gochecknoglobals // a constant
 
 // Config says how much is served. Zero values mean the defaults.
 type Config struct {
@@ -86,8 +88,12 @@ type Limits struct {
 	metrics *metrics
 	// set has the queues, and one half of what is served at a time. The other half, direct, is for requests that come when
 	// nobody waits: they need no queue, which takes longer than many a request.
+	// While requests wait, what is free of it goes to the queues.
 	set             fairqueuing.QueueSet
 	direct, waiting atomic.Int64
+	// seats is what the queues have now; lending guards its changes.
+	lending sync.Mutex
+	seats   atomic.Int64
 
 	mu    sync.Mutex
 	users map[string]*user
@@ -113,15 +119,14 @@ func New(cfg Config) (*Limits, error) {
 		return nil, err
 	}
 	begun, err := queueset.NewQueueSetFactory(eventclock.Real{RealClock: clock.RealClock{}}).BeginConstruction(
-		fairqueuing.QueuingConfig{Name: "users", DesiredNumQueues: queues, QueueLengthLimit: queueLength, HandSize: handSize},
-		m.pair(), m.seats(), m.demand())
+		queuing, m.pair(), m.seats(), m.demand())
 	if err != nil {
 		return nil, fmt.Errorf("fairness: %w", err)
 	}
 	l := &Limits{cfg: cfg, metrics: m, users: map[string]*user{}}
 	l.direct.Store(int64(cfg.Concurrency / 2))
-	queued := cfg.Concurrency - cfg.Concurrency/2
-	l.set = begun.Complete(fairqueuing.DispatchingConfig{ConcurrencyLimit: queued, ConcurrencyDenominator: queued})
+	l.seats.Store(l.own())
+	l.set = begun.Complete(fairqueuing.DispatchingConfig{ConcurrencyLimit: int(l.own()), ConcurrencyDenominator: int(l.own())})
 	return l, nil
 }
 
@@ -138,13 +143,47 @@ func (l *Limits) Do(ctx context.Context, name string, serve func()) error {
 	defer l.end(name)
 	if l.waiting.Load() == 0 {
 		if l.direct.Add(-1) >= 0 {
-			defer l.direct.Add(1)
+			if l.seats.Load() != l.own() {
+				l.share()
+			}
+			defer l.release()
 			serve()
 			return nil
 		}
 		l.direct.Add(1)
 	}
 	return l.queue(ctx, name, serve)
+}
+
+// own is what of the requests that are served at a time is always the queues'.
+func (l *Limits) own() int64 { return int64(l.cfg.Concurrency - l.cfg.Concurrency/2) }
+
+// release gives back the place of a request that came when nobody waited.
+func (l *Limits) release() {
+	l.direct.Add(1)
+	if l.waiting.Load() > 0 {
+		l.share()
+	}
+}
+
+// share gives the queues what is free of the other half while requests wait, and takes it back when none do. Those that are
+// served by then stay: for a moment there may be more than are to be served at a time.
+func (l *Limits) share() {
+	l.lending.Lock()
+	defer l.lending.Unlock()
+	seats := l.own()
+	if l.waiting.Load() > 0 {
+		seats += max(l.direct.Load(), 0)
+	}
+	if seats == l.seats.Load() {
+		return
+	}
+	change, err := l.set.BeginConfigChange(queuing)
+	if err != nil {
+		return // the same queues were made at the start
+	}
+	l.seats.Store(seats)
+	change.Complete(fairqueuing.DispatchingConfig{ConcurrencyLimit: int(seats), ConcurrencyDenominator: int(seats)})
 }
 
 // queue serves a request when it is its turn.
@@ -161,6 +200,9 @@ func (l *Limits) queue(ctx context.Context, name string, serve func()) error {
 	})
 	if turn == nil {
 		return l.refuse("queue_full", "the server has more requests than it can serve, and yours are among the most")
+	}
+	if l.waiting.Load() > 0 {
+		l.share()
 	}
 	served := false
 	turn.Finish(func() {

@@ -123,6 +123,39 @@ func awaitWaiting(t *testing.T, l *fairness.Limits, want int) {
 	}
 }
 
+// TestNoPlaceStandsEmpty has requests wait while all places are taken: whichever becomes free, one of them has it, and when
+// nobody waits any more there are as many places as before.
+func TestNoPlaceStandsEmpty(t *testing.T) {
+	for first := range 4 {
+		l := newLimits(t, fairness.Config{Concurrency: 4})
+		var taken []func()
+		for range 4 {
+			taken = append(taken, occupied(t, l, "a"))
+		}
+		served := make(chan error, 1)
+		go func() { served <- l.Do(t.Context(), "b", func() {}) }()
+		awaitWaiting(t, l, 1)
+		taken[first]()
+		select {
+		case err := <-served:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("place %d is free, and the request still waits", first)
+		}
+		occupied(t, l, "c")
+		go func() { served <- l.Do(t.Context(), "b", func() {}) }()
+		awaitWaiting(t, l, 1)
+		for _, free := range taken {
+			free()
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLimitsOfAUser(t *testing.T) {
 	t.Run("requests", func(t *testing.T) {
 		l := newLimits(t, fairness.Config{PerUser: 2})
