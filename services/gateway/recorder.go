@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -95,5 +96,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 // lasts tells whether a request to the cluster goes on until the client ends it.
 func lasts(r *http.Request) bool {
 	q := r.URL.Query()
-	return r.Header.Get("Upgrade") != "" || q.Has("watch") || q.Has("follow")
+	watch, _ := strconv.ParseBool(q.Get("watch"))
+	follow, _ := strconv.ParseBool(q.Get("follow"))
+	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodGet && (watch || follow)
 }
