@@ -92,8 +92,8 @@ func newKeys() keys {
 }
 
 // namespaces is a kube-apiserver that has namespaces, and nothing else.
-func namespaces(t testing.TB) *kube.Client {
-	t.Helper()
+func namespaces(tb testing.TB) *kube.Client {
+	tb.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, ok := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/")
 		if !ok || strings.Contains(name, "/") || strings.HasPrefix(name, Missing) {
@@ -115,13 +115,13 @@ func namespaces(t testing.TB) *kube.Client {
 			Status: corev1.NamespaceStatus{Phase: phase},
 		})
 	}))
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	client, err := kube.NewClient(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}},
 		kube.Options{Installation: installation, Component: "fairlead", SystemNamespace: systemNamespace})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ended, end := context.WithCancel(context.Background())
 		end()
 		_ = client.Run(ended) // ends what NewClient has begun
@@ -130,9 +130,9 @@ func namespaces(t testing.TB) *kube.Client {
 }
 
 // Start runs the services. The functions change the front door's configuration from the default.
-func Start(t testing.TB, configure ...func(*gateway.Config)) Server {
-	t.Helper()
-	return StartWith(t, Config{Gateway: configure})
+func Start(tb testing.TB, configure ...func(*gateway.Config)) Server {
+	tb.Helper()
+	return StartWith(tb, Config{Gateway: configure})
 }
 
 // Config says how the services differ from the default.
@@ -148,30 +148,30 @@ type Config struct {
 }
 
 // StartWith runs the services.
-func StartWith(t testing.TB, c Config) Server {
-	t.Helper()
-	etcd := etcdtest.Start(t)
+func StartWith(tb testing.TB, c Config) Server {
+	tb.Helper()
+	etcd := etcdtest.Start(tb)
 	st, err := store.New(etcd, store.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	k := namespaces(t)
+	k := namespaces(tb)
 	authServer, err := auth.New(c.Auth, auth.Deps{Store: st, Etcd: etcd, Kube: newKeys(), Namespaces: k})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	server, err := rpc.NewServer(rpc.Config{
 		Authn: authServer.Authenticator(), Authz: authServer.Authorizer(), TLS: c.TLS, ClientCAs: c.ClientCAs, Clients: c.Clients,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	memory := rpc.NewInMemory(server)
 	conn, err := memory.Dial(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	register(t, server, authServer, conn, st, k)
+	register(tb, server, authServer, conn, st, k)
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := gateway.DefaultConfig()
 	for _, change := range c.Gateway {
@@ -182,51 +182,51 @@ func StartWith(t testing.TB, c Config) Server {
 	})
 	if err != nil {
 		cancel()
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = st.Run(ctx) })
 	wg.Go(func() { _ = authServer.Run(ctx) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = conn.Close()
 		server.Stop()
 		_ = memory.Close()
 		cancel()
 		wg.Wait()
 	})
-	admin, err := authServer.AdminToken(t.Context())
+	admin, err := authServer.AdminToken(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return Server{RPC: server, Conn: conn, Handler: door.Handler(), Admin: admin, Store: st}
 }
 
 // register adds everything that the one process serves.
-func register(t testing.TB, server *grpc.Server, authServer *auth.Server, conn *grpc.ClientConn, st *store.Store, k *kube.Client) {
-	t.Helper()
+func register(tb testing.TB, server *grpc.Server, authServer *auth.Server, conn *grpc.ClientConn, st *store.Store, k *kube.Client) {
+	tb.Helper()
 	buildConfig := build.DefaultConfig()
 	buildConfig.StepImage = "registry.test/step@sha256:" + strings.Repeat("0", 64)
 	buildServer, err := build.New(buildConfig, build.Deps{Store: st, Kube: k})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	servingServer, err := serving.New(serving.DefaultConfig(), serving.Deps{Store: st, Kube: k})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	eventingServer, err := eventing.New(eventing.DefaultConfig(), eventing.Deps{Store: st, Kube: k})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	committer, err := apply.NewCommitter(apply.CommitterDeps{Store: st, Peers: peer{conn}, Kinds: kinds.Versions()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, s := range []interface {
 		Register(reg grpc.ServiceRegistrar) error
 	}{authServer, buildServer, servingServer, eventingServer, committer} {
 		if err := s.Register(server); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
