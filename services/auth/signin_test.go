@@ -37,7 +37,7 @@ func (i *installation) believing(t *testing.T, issuer *issuertest.Issuer) *proce
 	}})
 	limit := time.After(20 * time.Second)
 	for {
-		changed := p.auth.Authenticator().(rpc.Changing).Changed() //nolint:forcetypeassert // it is one
+		changed := p.auth.Authenticator().(rpc.Changing).Changed()
 		_, err := p.auth.Authenticator().Authenticate(t.Context(), issuer.Sign(issuer.Claims("ada")))
 		if err == nil {
 			return p
@@ -93,7 +93,7 @@ func TestKeysOfAnIssuerAreForgotten(t *testing.T) {
 	if _, err := p.tokens.WhoAmI(old, &authv1.WhoAmIRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	changed := p.auth.Authenticator().(rpc.Changing).Changed() //nolint:forcetypeassert // it is one
+	changed := p.auth.Authenticator().(rpc.Changing).Changed()
 	issuer.Rotate()
 	if _, err := p.tokens.WhoAmI(with(t, issuer.Sign(issuer.Claims("ada"))), &authv1.WhoAmIRequest{}); err != nil {
 		t.Fatal(err)

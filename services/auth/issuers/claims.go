@@ -51,14 +51,16 @@ type source struct {
 func (s source) none() bool { return s.claim == "" && s.expression == nil }
 
 type extraSource struct {
-	key string
 	source
+
+	key string
 }
 
 // rule is what a token must say: a claim with a value, or what a condition says.
 type rule struct {
-	claim, value string
 	condition
+
+	claim, value string
 }
 
 // condition is an expression that must be true, and what is said where it is not.

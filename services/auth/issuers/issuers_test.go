@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func document(mappings string, issuers ...*issuertest.Issuer) string {
 	text := "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n"
 	for _, i := range issuers {
-		ca, _ := json.Marshal(i.CA)
-		text += fmt.Sprintf("- issuer: {url: %q, audiences: [%s, other-client], audienceMatchPolicy: MatchAny, certificateAuthority: %s}\n", i.URL, issuertest.ClientID, ca)
+		text += fmt.Sprintf("- issuer: {url: %q, audiences: [%s, other-client], audienceMatchPolicy: MatchAny, certificateAuthority: %q}\n", i.URL, issuertest.ClientID, i.CA)
 		for line := range strings.Lines(mappings) {
 			text += "  " + line
 		}
@@ -49,6 +49,7 @@ const plainMappings = `claimMappings:
 // running is a set that runs.
 type running struct {
 	*Set
+
 	changed atomic.Int32
 }
 
@@ -170,9 +171,7 @@ func TestWhoATokenStandsFor(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			s := start(t, document(c.mappings, i), i)
 			claims := i.Claims("ada")
-			for name, value := range c.claims {
-				claims[name] = value
-			}
+			maps.Copy(claims, c.claims)
 			got, err := s.Authenticate(t.Context(), i.URL, i.Sign(claims))
 			if c.err != "" {
 				refused(t, err, apierror.ReasonUnauthorized, c.err)
@@ -218,7 +217,10 @@ func TestTokensThatAreRefused(t *testing.T) {
 		return i.Sign(claims)
 	}
 	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	payload, _ := json.Marshal(i.Claims("ada"))
+	payload, err := json.Marshal(i.Claims("ada"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	good := with(nil)
 	const unsigned = "not one that its issuer has signed"
 	for _, c := range []struct{ reason, token, text string }{

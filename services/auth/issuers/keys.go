@@ -61,7 +61,7 @@ var (
 
 // VerifySignature implements oidc.KeySet. The error is errAway where it is not known whether the signature is good.
 func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	signed, err := jose.ParseSigned(token, algorithms())
+	signed, err := jose.ParseSignedCompact(token, algorithms())
 	if err != nil || len(signed.Signatures) != 1 {
 		return nil, errUnknownKey
 	}

@@ -160,7 +160,10 @@ func (r *reader) mappings(path *field.Path, in *ClaimMappings, a *authenticator)
 		if slices.ContainsFunc(a.extra, func(other extraSource) bool { return other.key == extra.Key }) {
 			r.fault(field.Duplicate(where.Child("key"), extra.Key))
 		}
-		a.extra = append(a.extra, extraSource{extra.Key, source{expression: r.expression(r.env.claims, where.Child("valueExpression"), extra.ValueExpression, false)}})
+		a.extra = append(a.extra, extraSource{
+			key:    extra.Key,
+			source: source{expression: r.expression(r.env.claims, where.Child("valueExpression"), extra.ValueExpression, false)},
+		})
 	}
 }
 

@@ -90,7 +90,7 @@ func (l *login) run(ctx context.Context) error {
 		return err
 	}
 	s := &session.Session{URL: told.GetUrl(), CA: told.GetCertificateAuthority()}
-	value := ""
+	var value string
 	if l.token == "-" {
 		t, err := readTokenFrom(l.streams.In, "the standard input")
 		if err != nil {

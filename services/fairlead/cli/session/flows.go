@@ -49,8 +49,11 @@ func (c *Client) Browser(ctx context.Context, port int, show func(page string)) 
 		default: // only the first counts
 		}
 	}), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // ends by Shutdown; a browser that is not served tells by itself
+	}()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // so that the page arrives
 		defer cancel()
