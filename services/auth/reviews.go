@@ -31,8 +31,8 @@ func newAccessReviews(c Cluster) *accessReviews {
 	return &accessReviews{cluster: c, answers: newAnswers[bool]()}
 }
 
-// inCluster returns a caller as the cluster knows it: its own service accounts by their names, and our users by theirs with
-// a prefix.
+// inCluster returns a caller as the cluster knows it: its own users and service accounts by their names, and our users by
+// theirs with a prefix.
 func inCluster(id *rpc.Identity) authorizationv1.SubjectAccessReviewSpec {
 	if id.Source.OfCluster() {
 		spec := authorizationv1.SubjectAccessReviewSpec{User: id.User, Groups: id.Groups, UID: id.UID}
@@ -102,8 +102,8 @@ func (r *accessReviews) mayActAs(ctx context.Context, id *rpc.Identity) error {
 	return nil
 }
 
-// authorizer allows what roles of ours allow. What they do not, the cluster may allow to its own service accounts. Our own
-// users get nothing from it here: rights on our kinds that lay in the cluster would be out of the sight of the check that
+// authorizer allows what roles of ours allow. What they do not, the cluster may allow to its own users and service
+// accounts. Our own users get nothing from it here: rights on our kinds that lay in the cluster would be out of the sight of the check that
 // nobody gives more than they have, and whoever may write bindings in the cluster would rule here.
 type authorizer struct {
 	policy  *policy
