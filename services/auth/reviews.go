@@ -103,8 +103,8 @@ func (r *accessReviews) mayActAs(ctx context.Context, id *rpc.Identity) error {
 }
 
 // authorizer allows what roles of ours allow. What they do not, the cluster may allow to its own users and service
-// accounts. Our own users get nothing from it here: rights on our kinds that lay in the cluster would be out of the sight of the check that
-// nobody gives more than they have, and whoever may write bindings in the cluster would rule here.
+// accounts. Our own users get nothing from it here: rights on our kinds that lay in the cluster would be out of the sight of
+// the check that nobody gives more than they have, and whoever may write bindings in the cluster would rule here.
 type authorizer struct {
 	policy  *policy
 	reviews *accessReviews
