@@ -25,7 +25,7 @@ type accessService struct {
 func (s *accessService) Review(ctx context.Context, r *authv1.ReviewRequest) (*authv1.ReviewResponse, error) {
 	caller, ok := rpc.IdentityFrom(ctx)
 	if !ok {
-		return nil, apierror.Unauthorized("no caller is known")
+		return nil, apierror.Unauthorized("no caller is known; send a token")
 	}
 	allowed, reason, err := s.review(ctx, caller, r)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *accessService) review(ctx context.Context, who *rpc.Identity, r *authv1
 func (s *accessService) Rules(ctx context.Context, r *authv1.RulesRequest) (*authv1.RulesResponse, error) {
 	caller, ok := rpc.IdentityFrom(ctx)
 	if !ok {
-		return nil, apierror.Unauthorized("no caller is known")
+		return nil, apierror.Unauthorized("no caller is known; send a token")
 	}
 	rules, err := s.server.policy.rules(ctx, caller, r.GetNamespace())
 	if err != nil {

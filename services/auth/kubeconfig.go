@@ -52,7 +52,7 @@ const targetCluster = "cluster"
 // clusterTarget is the cluster's own API.
 func (s *Server) clusterTarget() (kubeconfigTarget, error) {
 	if s.mirror == nil {
-		return kubeconfigTarget{}, apierror.Unavailable(time.Minute, "this server knows no Kubernetes to lead to")
+		return kubeconfigTarget{}, apierror.Unavailable(time.Minute, "this server knows no Kubernetes to lead to; start it with --kubeconfig")
 	}
 	config := s.mirror.Kube().Config()
 	if err := rest.LoadTLSFiles(config); err != nil {

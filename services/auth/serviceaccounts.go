@@ -74,13 +74,13 @@ func (t *tokenService) requestToken(ctx context.Context, namespace, name string,
 	s := t.server
 	caller, ok := rpc.IdentityFrom(ctx)
 	if !ok {
-		return nil, apierror.Unauthorized("no caller is known")
+		return nil, apierror.Unauthorized("no caller is known; send a token")
 	}
 	if err := s.reviews.mayActAs(ctx, caller); err != nil {
 		return nil, err
 	}
 	if s.mirror == nil {
-		return nil, apierror.Unavailable(time.Minute, "this server has no service accounts")
+		return nil, apierror.Unavailable(time.Minute, "this server has no service accounts, since it knows no Kubernetes; start it with --kubeconfig")
 	}
 	accounts := apierror.Resource{Group: Group, Plural: s.kinds.serviceAccount.Plural, Kind: s.kinds.serviceAccount.Kind}
 	if err := checkSpec(tokenSpec{user: "-", audiences: audiences}, s.cfg.MaxTokenLifetime); err != nil {

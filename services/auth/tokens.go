@@ -108,7 +108,7 @@ func (t *tokens) Authenticate(ctx context.Context, token string) (*rpc.Identity,
 // verify checks all of a token but whether it is revoked.
 func (t *tokens) verify(ctx context.Context, token string) (*claims, error) {
 	if len(token) > maxTokenBytes {
-		return nil, apierror.Unauthorized("what was sent as a token is too long for one")
+		return nil, apierror.Unauthorized("what was sent as a token is too long for one; send one that was issued here")
 	}
 	set, err := t.keys.get(ctx)
 	if err != nil {

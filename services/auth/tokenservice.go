@@ -89,7 +89,7 @@ func (t *tokenService) Revoke(ctx context.Context, r *authv1.RevokeRequest) (*au
 func (t *tokenService) WhoAmI(ctx context.Context, _ *authv1.WhoAmIRequest) (*authv1.WhoAmIResponse, error) {
 	id, ok := rpc.IdentityFrom(ctx)
 	if !ok {
-		return nil, apierror.Unauthorized("no caller is known")
+		return nil, apierror.Unauthorized("no caller is known; send a token")
 	}
 	res := &authv1.WhoAmIResponse{
 		User: id.User, Groups: id.Groups, TokenId: id.TokenID, Uid: id.UID, Source: string(cmp.Or(id.Source, rpc.SourceToken)),
@@ -114,7 +114,7 @@ func (t *tokenService) issue(ctx context.Context, spec tokenSpec) (*issued, erro
 	}
 	caller, ok := rpc.IdentityFrom(ctx)
 	if !ok {
-		return nil, apierror.Unauthorized("no caller is known")
+		return nil, apierror.Unauthorized("no caller is known; send a token")
 	}
 	other := &rpc.Identity{User: spec.user, Groups: spec.groups}
 	lacks, err := s.policy.exceeds(ctx, caller, other)

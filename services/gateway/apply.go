@@ -225,7 +225,7 @@ func (n *nativeApply) object(ctx context.Context, method, path string, body []by
 func fromKubernetes(code int, data []byte) *apierror.Error {
 	var s kmetav1.Status
 	if err := json.Unmarshal(data, &s); err != nil || s.Message == "" {
-		return apierror.New(apierror.ReasonInternalError, "the cluster answered with code %d", code)
+		return apierror.New(apierror.ReasonInternalError, "the cluster answered with code %d, and says nothing more; try again, and look at the log of its kube-apiserver", code)
 	}
 	e := apierror.New(apierror.Reason(s.Reason), "%s", s.Message)
 	if s.Reason == "" { // kube-apiserver gives none for documents that its schemas refuse

@@ -268,7 +268,7 @@ func (f *front) health(w http.ResponseWriter, r *http.Request) {
 
 func (f *front) debug(w *recorder, r *http.Request) {
 	if f.deps.Debug == nil {
-		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s", r.URL.Path))
+		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s; GET /apis lists what there is", r.URL.Path))
 		return
 	}
 	w.long = true

@@ -217,7 +217,7 @@ func (i *identities) of(r *http.Request, c credentials) (*caller, error) {
 	if c.remote == nil {
 		if _, ok := rpc.Bearer(c.authorization); !ok {
 			if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-				return nobody, apierror.Unauthorized("the client certificate is of no authority that is believed here (--client-ca-file), and no token came with the request")
+				return nobody, apierror.Unauthorized("the client certificate is of no authority that is believed here (--client-ca-file), and no token came with the request; send the header \"Authorization: Bearer TOKEN\", or another certificate")
 			}
 			return nobody, apierror.Unauthorized("no token came with the request; send the header \"Authorization: Bearer TOKEN\"")
 		}

@@ -119,11 +119,11 @@ func (p *passThrough) redirectHere(res *http.Response) error {
 	elsewhere := err != nil || u.Opaque != "" || strings.ContainsAny(to, "\\\t\r\n") || // browsers read more as an address than Go does
 		u.Host != p.target.Host && (u.Host != "" || u.Scheme != "" || strings.HasPrefix(to, "//"))
 	if elsewhere {
-		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect to another host, which is not handed on")
+		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect to another host, which is not handed on; ask that host yourself, or whoever runs the cluster")
 	}
 	u.Scheme, u.Host, u.User = "", "", nil
 	if strings.HasPrefix(u.Path, "//") {
-		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect that looks like one to another host")
+		return apierror.New(apierror.ReasonInternalError, "the cluster answered with a redirect that looks like one to another host, which is not handed on; ask whoever runs the cluster")
 	}
 	res.Header.Set("Location", u.String())
 	return nil
@@ -208,7 +208,7 @@ func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !forwardable(r):
 		writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %q", r.Method, r.URL.Path))
 	case p.absent(r.Context()):
-		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask", r.URL.Path))
+		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask; GET /apis lists what there is", r.URL.Path))
 	case r.Header.Get("Upgrade") != "":
 		p.upgrade.ServeHTTP(w, r)
 	default:
@@ -220,7 +220,7 @@ func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *passThrough) do(ctx context.Context, method, path string, header http.Header, body []byte) (int, http.Header, []byte, error) {
 	const limit = 64 << 20
 	if p.absent(ctx) {
-		return 0, nil, nil, apierror.New(apierror.ReasonNotFound, "there is no Kubernetes behind")
+		return 0, nil, nil, apierror.New(apierror.ReasonNotFound, "there is no Kubernetes behind; start the server with --kubeconfig")
 	}
 	if err := p.mayActAs(ctx); err != nil {
 		return 0, nil, nil, err

@@ -215,7 +215,7 @@ func (i *issuer) authenticate(ctx context.Context, token string) (*rpc.Identity,
 	id, err := i.identity(ctx, payload)
 	if err != nil {
 		if refused, ok := errors.AsType[*refusal](err); ok {
-			return nil, apierror.Unauthorized("the token is signed by its issuer, but not taken: %s", refused.text)
+			return nil, apierror.Unauthorized("the token is signed by its issuer, but not taken: %s; sign in again, or ask whoever runs the server what it takes", refused.text)
 		}
 		return nil, err
 	}

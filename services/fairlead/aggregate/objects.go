@@ -162,7 +162,7 @@ func Access(installation string, account Service) []*unstructured.Unstructured {
 	register := labelled(rbac, "ClusterRole", "", "fairlead-aggregation", installation)
 	register.Object["rules"] = []any{
 		rule("apiregistration.k8s.io", "get list watch create patch delete", "apiservices"),
-		rule("apiextensions.k8s.io", "list", "customresourcedefinitions"),
+		rule("apiextensions.k8s.io", "get list watch", "customresourcedefinitions"),
 		roles,
 	}
 	services := labelled(rbac, "Role", account.Namespace, "fairlead-aggregation", installation)

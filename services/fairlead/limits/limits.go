@@ -20,10 +20,10 @@ type Limits struct {
 // New binds the flags.
 func New(f *process.Flags) Limits {
 	return Limits{
-		concurrency: f.Int("max-requests", fairness.DefaultConcurrency, "requests that are served at a time; more wait in turn, user by user"),
-		perUser:     f.Int("max-requests-per-user", fairness.DefaultPerUser, "requests of one user that may be served or wait at a time"),
-		streams:     f.Int("max-streams-per-user", fairness.DefaultStreamsPerUser, "watches and other streams that one user may have open"),
-		rate:        f.Float("requests-per-second-per-user", 0, "requests a second that one user may send; 0 means any number"),
+		concurrency: f.Int("max-requests", fairness.DefaultConcurrency, "requests that a process serves at a time; more wait in turn, user by user, and are refused with 429 when that takes long"),
+		perUser:     f.Int("max-requests-per-user", fairness.DefaultPerUser, "requests of one user that a process serves or has wait at a time; more are refused with 429"),
+		streams:     f.Int("max-streams-per-user", fairness.DefaultStreamsPerUser, "watches and other streams that one user may have open in a process; more are refused with 429"),
+		rate:        f.Float("requests-per-second-per-user", 0, "requests a second that one user may send to a process, two seconds' worth of them at once; more are refused with 429; 0 means any number"),
 	}
 }
 

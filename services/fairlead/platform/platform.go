@@ -88,7 +88,7 @@ func New(p *process.Process, o Options) *Platform {
 	b.etcdCA = f.String("etcd-ca", "", "file with the authorities of etcd's certificates; none means the system's")
 	b.etcdCert = f.String("etcd-cert", "", "file with the client certificate for etcd")
 	b.etcdKey = f.String("etcd-key", "", "file with the key of --etcd-cert")
-	b.systemNamespace = f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets; made if absent")
+	b.systemNamespace = f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets, and of the Service of --aggregate-listen; made if absent")
 	b.grpcListen = f.Address("grpc-listen", "127.0.0.1:9090", "host:port of gRPC; "+tls, process.Needed).Listen()
 	b.advertise = f.Address("advertise-address", "", "host:port at which other processes reach --grpc-listen; none means as this machine reaches it").Certify()
 	b.encryptionKeys = f.String("encryption-keys", "", "file with the keys by which objects of kinds that ask for it are encrypted in etcd; none means the Secret "+encryptionSecret+" of --system-namespace")

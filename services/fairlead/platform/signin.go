@@ -25,13 +25,13 @@ func newSignIn(f *process.Flags) *signIn {
 		file: f.String("authentication-config", "", "file that says which OpenID Connect issuers are believed, an AuthenticationConfiguration of "+
 			"apiserver.config.k8s.io; the --oidc flags say the same of one issuer"),
 		issuerURL:      f.String("oidc-issuer-url", "", "URL of an OpenID Connect issuer whose tokens are believed"),
-		clientID:       f.String("oidc-client-id", "", "audience that its tokens must name"),
-		usernameClaim:  f.String("oidc-username-claim", "", "claim with the name of the user; none means sub"),
-		usernamePrefix: f.String("oidc-username-prefix", "", "what is put before it; - is nothing, and none means the issuer's URL and #, but for email"),
-		groupsClaim:    f.String("oidc-groups-claim", "", "claim with the user's groups"),
-		groupsPrefix:   f.String("oidc-groups-prefix", "", "what is put before each of them"),
-		caFile:         f.String("oidc-ca-file", "", "file with the certificates by which the issuer is known; none means the system's"),
-		requiredClaims: f.Strings("oidc-required-claim", "KEY=VALUE that its tokens must claim"),
+		clientID:       f.String("oidc-client-id", "", "audience that tokens of --oidc-issuer-url must name, and the client as which fairlead login signs in; needed with --oidc-issuer-url"),
+		usernameClaim:  f.String("oidc-username-claim", "", "claim of tokens of --oidc-issuer-url with the name of the user; none means sub"),
+		usernamePrefix: f.String("oidc-username-prefix", "", "what is put before names of users of --oidc-issuer-url; - is nothing, and none means the issuer's URL and #, but nothing for the claim email"),
+		groupsClaim:    f.String("oidc-groups-claim", "", "claim of tokens of --oidc-issuer-url with the user's groups; none means no groups"),
+		groupsPrefix:   f.String("oidc-groups-prefix", "", "what is put before names of groups of --oidc-issuer-url"),
+		caFile:         f.String("oidc-ca-file", "", "file with the certificates by which --oidc-issuer-url is known; none means the system's"),
+		requiredClaims: f.Strings("oidc-required-claim", "KEY=VALUE that tokens of --oidc-issuer-url must claim; may be repeated"),
 		tokenIssuer: f.Strings("token-issuer", "issuer that our own tokens name: the URL of the front door lets others check them; "+
 			"those after the first are former ones, whose tokens still hold (default fairlead)"),
 	}

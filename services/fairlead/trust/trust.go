@@ -51,7 +51,7 @@ func New(p *process.Process) *Part {
 	f := p.Flags()
 	t := &Part{process: p, access: cluster.NewAccess(f), trust: clientauth.New()}
 	t.clients = f.Strings("client-ca-file", "file with authorities of people's client certificates: the common name is the user, organizations are the groups; may be repeated")
-	t.clusterClients = f.Strings("cluster-client-ca-file", "the same for authorities of the Kubernetes behind, whose users are its own and may be system: ones")
+	t.clusterClients = f.Strings("cluster-client-ca-file", "file with authorities of client certificates of the Kubernetes behind, whose users are its own and may be system: ones; may be repeated")
 	t.ofCluster = f.Bool("cluster-client-ca", "take client certificates that the Kubernetes behind takes: its authority is read from the ConfigMap "+
 		clientauth.ConfigMapNamespace+"/"+clientauth.ConfigMapName+", and followed")
 	p.Add(t)

@@ -171,7 +171,7 @@ func (a authority) identity(cert *x509.Certificate) (*rpc.Identity, error) {
 		id.Source = rpc.SourceClusterCertificate
 	}
 	if id.User == "" {
-		return nil, apierror.Unauthorized("the client certificate names no user: its common name is empty")
+		return nil, apierror.Unauthorized("the client certificate names no user: its common name is empty; use one whose common name is the user")
 	}
 	if err := allowed(id, a.cluster); err != nil {
 		return nil, fmt.Errorf("client certificate: %w", err)
@@ -184,9 +184,9 @@ func allowed(id *rpc.Identity, cluster bool) error {
 	for _, name := range append([]string{id.User}, id.Groups...) {
 		switch {
 		case strings.HasPrefix(name, wire.ServiceUserPrefix):
-			return apierror.Unauthorized("%q is a name of Fairlead's own services, who have certificates of its own authority", name)
+			return apierror.Unauthorized("%q is a name of Fairlead's own services, who have certificates of its own authority; use a certificate of another name", name)
 		case !cluster && strings.HasPrefix(name, reservedPrefix):
-			return apierror.Unauthorized("%q is a name of the cluster's, and the authority that vouches for it is not", name)
+			return apierror.Unauthorized("%q is a name of the cluster's, and the authority that vouches for it is not; use another name, or have the server take the authority by --cluster-client-ca-file", name)
 		}
 	}
 	return nil

@@ -148,7 +148,7 @@ func (a *authentication) caller(ctx context.Context, md metadata.MD, stream bool
 
 func expiredOr(id *Identity, now time.Time) error {
 	if !id.Expires.IsZero() && !now.Before(id.Expires) {
-		return apierror.Unauthorized("the %s that the caller was known by has expired", id.Source)
+		return apierror.Unauthorized("the %s that the caller was known by has expired; sign in again", id.Source)
 	}
 	return nil
 }

@@ -141,7 +141,7 @@ func MayCreate(ctx context.Context) error {
 		return *denied
 	}
 	if id, ok := IdentityFrom(ctx); ok {
-		return apierror.Forbidden(apierror.Resource{}, "", "user %q was not asked for the right to create", id.User)
+		return apierror.Forbidden(apierror.Resource{}, "", "user %q may not create here; ask an administrator for the right", id.User)
 	}
 	return nil
 }

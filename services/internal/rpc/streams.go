@@ -342,7 +342,7 @@ func (q *questions) ask(ctx context.Context, who caller, ask *Attributes) (*Iden
 	case err != nil:
 		return nil, err
 	case id == nil || id.User != who.id.User:
-		return nil, apierror.Unauthorized("what the caller was known by stands for somebody else now")
+		return nil, apierror.Unauthorized("what the caller was known by stands for somebody else now; sign in again")
 	}
 	if who.as != nil {
 		if id, err = impersonated(ctx, q.authz, id, who.as); err != nil {

@@ -33,7 +33,7 @@ func newAggregation(p *process.Process) *aggregation {
 			"with it, our API groups are served at the cluster's own endpoint too, to the cluster's users; empty for not").Listen(),
 		service: f.String("aggregate-service", "", "NAMESPACE/NAME of a Service in the cluster that leads to --aggregate-listen of every gateway; "+
 			"none means that one is made in --system-namespace, for a gateway outside of the cluster"),
-		systems: f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets; made if absent"),
+		systems: f.String("system-namespace", "fairlead-system", "Kubernetes namespace of the installation's own Secrets, and of the Service of --aggregate-listen; made if absent"),
 	}
 	p.Certify(func() []string {
 		if !a.wanted() {

@@ -342,7 +342,8 @@ func (x *ReviewSubjectRequest) GetReview() *ReviewRequest {
 // ReviewedSubject is somebody.
 type ReviewedSubject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The user: one of ours, or a service account of the cluster.
+	// The user: one of ours, or a service account of the cluster. Other users of the cluster are not told from ours of the
+	// same name: ask the cluster about those.
 	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// The user's groups.
 	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
@@ -417,7 +418,7 @@ type ReviewSubjectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether it may.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	// Why not.
+	// Why not; empty where it may.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -301,7 +301,8 @@ type WhoAmIResponse struct {
 	// What else the source of the identity tells of the user.
 	Extra map[string]*ExtraValue `protobuf:"bytes,5,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Where the identity comes from: `token` for tokens of ours, `oidc` for those of an OpenID Connect issuer, `cluster` for
-	// those of the cluster's service accounts, `certificate` for client certificates.
+	// those of the cluster's service accounts, `client certificate` for people's, `cluster certificate` for those of the
+	// cluster's authority, `front proxy` for who comes through one, and `certificate` for services of Fairlead.
 	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -99,7 +99,7 @@ func (x *Service) GetStatus() *ServiceStatus {
 // or by `template` and `traffic` as in v1.
 type ServiceSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A count of changes that servers once kept here; kept as given.
+	// Kept as given; metadata.generation counts the changes.
 	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// All requests go to the newest ready revision.
 	RunLatest *RunLatestType `protobuf:"bytes,2,opt,name=run_latest,json=runLatest,proto3" json:"run_latest,omitempty"`
@@ -315,7 +315,8 @@ func (x *PinnedType) GetConfiguration() *ConfigurationSpec {
 	return nil
 }
 
-// ManualType has no settings.
+// ManualType leaves the Configuration and the Route of the Service's name to the user, who makes and changes them. It has no
+// settings.
 type ManualType struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -611,7 +612,7 @@ func (x *Configuration) GetStatus() *v11.ConfigurationStatus {
 // ConfigurationSpec holds the template of revisions, as `revisionTemplate` or `template`.
 type ConfigurationSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A count of changes that servers once kept here; kept as given.
+	// Kept as given; metadata.generation counts the changes.
 	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// What builds the image; kept, and not acted on.
 	Build *v1.RawJSON `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
@@ -805,11 +806,12 @@ type RevisionSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What v1 has too. The fields stand beside the others in JSON.
 	RevisionSpec *v11.RevisionSpec `protobuf:"bytes,1,opt,name=revision_spec,json=revisionSpec,proto3" json:"revision_spec,omitempty"`
-	// A count of changes that servers once kept here; kept as given.
+	// Kept as given; metadata.generation counts the changes.
 	Generation int64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	// `Active`, `Reserve` or `Retired`; kept, and not acted on: the number of pods follows from the requests.
 	ServingState string `protobuf:"bytes,3,opt,name=serving_state,json=servingState,proto3" json:"serving_state,omitempty"`
-	// `Single`, for one request in a pod at a time, or `Multi`.
+	// `Single`, for one request in a pod at a time (containerConcurrency 1), or `Multi`, the default, for as many as come
+	// (containerConcurrency 0).
 	ConcurrencyModel string `protobuf:"bytes,4,opt,name=concurrency_model,json=concurrencyModel,proto3" json:"concurrency_model,omitempty"`
 	// The Build that makes the image; kept, and not acted on.
 	BuildName string `protobuf:"bytes,5,opt,name=build_name,json=buildName,proto3" json:"build_name,omitempty"`
@@ -907,7 +909,7 @@ type RevisionStatus struct {
 	RevisionStatus *v11.RevisionStatus `protobuf:"bytes,1,opt,name=revision_status,json=revisionStatus,proto3" json:"revision_status,omitempty"`
 	// The image by digest, where there is one container.
 	ImageDigest string `protobuf:"bytes,2,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
-	// The Kubernetes Service of the revision; there is none.
+	// Always empty: a revision has no Kubernetes Service of its own.
 	ServiceName   string `protobuf:"bytes,3,opt,name=service_name,json=serviceName,proto3" json:"service_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1031,7 +1033,7 @@ func (x *Route) GetStatus() *RouteStatus {
 // RouteSpec says how requests are shared out.
 type RouteSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A count of changes that servers once kept here; kept as given.
+	// Kept as given; metadata.generation counts the changes.
 	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The shares; their percents add up to 100.
 	Traffic       []*TrafficTarget `protobuf:"bytes,2,rep,name=traffic,proto3" json:"traffic,omitempty"`

@@ -198,7 +198,8 @@ export const ReviewSubjectRequestSchema: GenMessage<ReviewSubjectRequest> = /*@_
  */
 export type ReviewedSubject = Message<"fairlead.auth.v1.ReviewedSubject"> & {
   /**
-   * The user: one of ours, or a service account of the cluster.
+   * The user: one of ours, or a service account of the cluster. Other users of the cluster are not told from ours of the
+   * same name: ask the cluster about those.
    *
    * @generated from field: string user = 1;
    */
@@ -247,7 +248,7 @@ export type ReviewSubjectResponse = Message<"fairlead.auth.v1.ReviewSubjectRespo
   allowed: boolean;
 
   /**
-   * Why not.
+   * Why not; empty where it may.
    *
    * @generated from field: string reason = 2;
    */

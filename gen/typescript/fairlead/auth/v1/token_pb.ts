@@ -193,7 +193,8 @@ export type WhoAmIResponse = Message<"fairlead.auth.v1.WhoAmIResponse"> & {
 
   /**
    * Where the identity comes from: `token` for tokens of ours, `oidc` for those of an OpenID Connect issuer, `cluster` for
-   * those of the cluster's service accounts, `certificate` for client certificates.
+   * those of the cluster's service accounts, `client certificate` for people's, `cluster certificate` for those of the
+   * cluster's authority, `front proxy` for who comes through one, and `certificate` for services of Fairlead.
    *
    * @generated from field: string source = 6;
    */

@@ -69,7 +69,7 @@ export const ServiceSchema: GenMessage<Service> = /*@__PURE__*/
  */
 export type ServiceSpec = Message<"fairlead.serving.v1alpha1.ServiceSpec"> & {
   /**
-   * A count of changes that servers once kept here; kept as given.
+   * Kept as given; metadata.generation counts the changes.
    *
    * @generated from field: int64 generation = 1;
    */
@@ -189,7 +189,8 @@ export const PinnedTypeSchema: GenMessage<PinnedType> = /*@__PURE__*/
   messageDesc(file_fairlead_serving_v1alpha1_serving, 3);
 
 /**
- * ManualType has no settings.
+ * ManualType leaves the Configuration and the Route of the Service's name to the user, who makes and changes them. It has no
+ * settings.
  *
  * @generated from message fairlead.serving.v1alpha1.ManualType
  */
@@ -365,7 +366,7 @@ export const ConfigurationSchema: GenMessage<Configuration> = /*@__PURE__*/
  */
 export type ConfigurationSpec = Message<"fairlead.serving.v1alpha1.ConfigurationSpec"> & {
   /**
-   * A count of changes that servers once kept here; kept as given.
+   * Kept as given; metadata.generation counts the changes.
    *
    * @generated from field: int64 generation = 1;
    */
@@ -477,7 +478,7 @@ export type RevisionSpec = Message<"fairlead.serving.v1alpha1.RevisionSpec"> & {
   revisionSpec?: RevisionSpec$1 | undefined;
 
   /**
-   * A count of changes that servers once kept here; kept as given.
+   * Kept as given; metadata.generation counts the changes.
    *
    * @generated from field: int64 generation = 2;
    */
@@ -491,7 +492,8 @@ export type RevisionSpec = Message<"fairlead.serving.v1alpha1.RevisionSpec"> & {
   servingState: string;
 
   /**
-   * `Single`, for one request in a pod at a time, or `Multi`.
+   * `Single`, for one request in a pod at a time (containerConcurrency 1), or `Multi`, the default, for as many as come
+   * (containerConcurrency 0).
    *
    * @generated from field: string concurrency_model = 4;
    */
@@ -547,7 +549,7 @@ export type RevisionStatus = Message<"fairlead.serving.v1alpha1.RevisionStatus">
   imageDigest: string;
 
   /**
-   * The Kubernetes Service of the revision; there is none.
+   * Always empty: a revision has no Kubernetes Service of its own.
    *
    * @generated from field: string service_name = 3;
    */
@@ -603,7 +605,7 @@ export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
  */
 export type RouteSpec = Message<"fairlead.serving.v1alpha1.RouteSpec"> & {
   /**
-   * A count of changes that servers once kept here; kept as given.
+   * Kept as given; metadata.generation counts the changes.
    *
    * @generated from field: int64 generation = 1;
    */
