@@ -237,10 +237,11 @@ func (k *kubeconfig) mergeInto(made *clientcmdapi.Config) error {
 	maps.Copy(config.AuthInfos, made.AuthInfos)
 	maps.Copy(config.Contexts, made.Contexts)
 	config.CurrentContext = made.CurrentContext
-	if err := clientcmd.WriteToFile(*config, k.merge); err != nil {
+	// Before there is a token in it; a file that is not there yet is made like that.
+	if err := os.Chmod(k.merge, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--merge: %w", err)
 	}
-	if err := os.Chmod(k.merge, 0o600); err != nil {
+	if err := clientcmd.WriteToFile(*config, k.merge); err != nil {
 		return fmt.Errorf("--merge: %w", err)
 	}
 	fmt.Fprintf(k.streams.Out, "Merged into %s; its current context is %s.\n", k.merge, k.name)
