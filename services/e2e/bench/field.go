@@ -202,6 +202,7 @@ func (r *run) startFairlead(ctx context.Context, dir string, f *field, etcdInsid
 			"--https-listen", https, "--http-listen", http, "--grpc-listen", grpc,
 			"--metrics-listen", loopback(ports[3]), "--router-listen", loopback(ports[4]), "--broker-listen", loopback(ports[5]),
 			"--step-image", "registry.invalid/step", "--write-token", token,
+			"--own-groups", "fairlead", // the kube-apiserver beside it has CRDs of a group of ours, to be measured by
 		}, beside...),
 	}
 	if err := r.start(ctx, f, f.fairleadProcess); err != nil {
