@@ -31,7 +31,7 @@ func (p *pages) check(r *http.Request, c credentials) error {
 	if c.remote == nil || c.remote.Source == rpc.SourceFrontProxy {
 		return nil
 	}
-	if r.Header.Get("Upgrade") != "" {
+	if upgrades(r) {
 		r = r.WithContext(r.Context()) // a copy
 		r.Method = http.MethodPost     // answers to it can be read by any page, unlike those to GET
 	}

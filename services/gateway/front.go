@@ -229,7 +229,7 @@ func (f *front) serve(w *recorder, r *http.Request) string {
 		writeError(w, apierror.New(apierror.ReasonNotFound, "%s serves nothing at %s; GET /apis lists what there is", r.Host, path))
 		return "unknown"
 	default:
-		if w.isUpgrade(r) && r.Body == limited {
+		if upgrades(r) && r.Body == limited {
 			r.Body = whole // what is sent over an upgraded connection has no end that a limit could be for
 		}
 		if err := f.passOn(w, r, id); err != nil {

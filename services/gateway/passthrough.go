@@ -209,7 +209,7 @@ func (p *passThrough) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, apierror.New(apierror.ReasonMethodNotAllowed, "%s is not supported at %q", r.Method, r.URL.Path))
 	case p.absent(r.Context()):
 		writeError(w, apierror.New(apierror.ReasonNotFound, "nothing is served at %s, and there is no Kubernetes behind to ask; GET /apis lists what there is", r.URL.Path))
-	case r.Header.Get("Upgrade") != "":
+	case upgrades(r):
 		p.upgrade.ServeHTTP(w, r)
 	default:
 		p.proxy.ServeHTTP(w, r)

@@ -58,13 +58,6 @@ func (w *recorder) Flush() {
 	_ = w.control.Flush()
 }
 
-func (w *recorder) isUpgrade(r *http.Request) bool {
-	if r.Header.Get("Upgrade") != "" {
-		w.long = true
-	}
-	return w.long
-}
-
 // timed returns a body that must have been sent whole a while after the first part of it is read.
 func (w *recorder) timed(body io.ReadCloser) io.ReadCloser {
 	return &timedBody{ReadCloser: body, control: w.control, timeout: w.timeout}
@@ -98,5 +91,8 @@ func lasts(r *http.Request) bool {
 	q := r.URL.Query()
 	watch, _ := strconv.ParseBool(q.Get("watch"))
 	follow, _ := strconv.ParseBool(q.Get("follow"))
-	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodGet && (watch || follow)
+	return upgrades(r) || r.Method == http.MethodGet && (watch || follow)
 }
+
+// upgrades tells whether a client asks for another protocol on the connection, as for a shell.
+func upgrades(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }

@@ -9,6 +9,7 @@ import (
 
 	"fairlead.dev/services/fairlead/process"
 	"fairlead.dev/services/internal/fairness"
+	"fairlead.dev/services/internal/wire"
 )
 
 // Limits are the limits of a part of a process.
@@ -43,7 +44,7 @@ func (l Limits) Validate(f *process.Faults) {
 func (l Limits) Open(p *process.Process, name string) (*fairness.Limits, error) {
 	return fairness.New(fairness.Config{ //nolint:wrapcheck // says it all
 		Name: name, Concurrency: *l.concurrency, PerUser: *l.perUser, StreamsPerUser: *l.streams, RatePerUser: *l.rate,
-		Exempt:  func(user string) bool { return strings.HasPrefix(user, "system:fairlead:") },
+		Exempt:  func(user string) bool { return strings.HasPrefix(user, wire.ServiceUserPrefix) },
 		Metrics: p.Metrics(),
 	})
 }
